@@ -32,6 +32,7 @@ type Origin struct {
 	FrameId       string                 `protobuf:"bytes,3,opt,name=frame_id,json=frameId,proto3" json:"frame_id,omitempty"`                 // the client's own "id" of the frame, echoed
 	RequestId     string                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`           // follows the message through every log line
 	SessionId     int64                  `protobuf:"varint,5,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	ReceivedAt    int64                  `protobuf:"varint,6,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"` // unix microseconds of the gateway's clock, for the latency of the answer; 0: unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,6 +98,13 @@ func (x *Origin) GetRequestId() string {
 func (x *Origin) GetSessionId() int64 {
 	if x != nil {
 		return x.SessionId
+	}
+	return 0
+}
+
+func (x *Origin) GetReceivedAt() int64 {
+	if x != nil {
+		return x.ReceivedAt
 	}
 	return 0
 }
@@ -799,7 +807,7 @@ var File_gateway_gatewaypb_gateway_proto protoreflect.FileDescriptor
 
 const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\n" +
-	"\x1fgateway/gatewaypb/gateway.proto\x12\x11gochat.gateway.v1\x1a\x16repo/repopb/repo.proto\"\xa5\x01\n" +
+	"\x1fgateway/gatewaypb/gateway.proto\x12\x11gochat.gateway.v1\x1a\x16repo/repopb/repo.proto\"\xc6\x01\n" +
 	"\x06Origin\x12\x1d\n" +
 	"\n" +
 	"gateway_id\x18\x01 \x01(\tR\tgatewayId\x12#\n" +
@@ -808,7 +816,9 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x05 \x01(\x03R\tsessionId\"\xd2\x02\n" +
+	"session_id\x18\x05 \x01(\x03R\tsessionId\x12\x1f\n" +
+	"\vreceived_at\x18\x06 \x01(\x03R\n" +
+	"receivedAt\"\xd2\x02\n" +
 	"\x06Result\x121\n" +
 	"\x06origin\x18\x01 \x01(\v2\x19.gochat.gateway.v1.OriginR\x06origin\x12\"\n" +
 	"\rclient_msg_id\x18\x02 \x01(\tR\vclientMsgId\x12+\n" +

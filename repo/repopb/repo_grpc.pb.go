@@ -136,7 +136,7 @@ type RepoServiceClient interface {
 	// ---- messages ----
 	// CreateMessages stores a batch in one transaction; each message succeeds or fails on its own. Retry-safe by (sender_id, client_msg_id).
 	CreateMessages(ctx context.Context, in *CreateMessagesRequest, opts ...grpc.CallOption) (*CreateMessagesResponse, error)
-	// GetMessages pages a conversation's log as user_id may see it. NotFound for who is not a member. Retry-safe.
+	// GetMessages pages a conversation's log as user_id may see it. NotFound for who is not a member. user_id 0 means the server itself. Retry-safe.
 	GetMessages(ctx context.Context, in *GetMessagesRequest, opts ...grpc.CallOption) (*GetMessagesResponse, error)
 	// EditMessage changes the content and appends the edit event. NotFound, Forbidden (not the sender), Conflict (recalled or not editable). Not retry-safe.
 	EditMessage(ctx context.Context, in *EditMessageRequest, opts ...grpc.CallOption) (*Event, error)
@@ -172,15 +172,16 @@ type RepoServiceClient interface {
 	// DecideJoinRequest removes the request and, when approved, adds the member in the same transaction. NotFound when there is none.
 	DecideJoinRequest(ctx context.Context, in *DecideJoinRequestRequest, opts ...grpc.CallOption) (*GroupChange, error)
 	// ---- jobs ----
-	// CreateJobs stores jobs; a job whose non-empty key exists already is left as it is. Deletes done_outbox_id in the same transaction. Retry-safe.
+	// CreateJobs stores jobs; a job whose non-empty key exists already is left as it is (a dead job holds its key no more). Deletes done_outbox_id in the same transaction. Retry-safe.
 	CreateJobs(ctx context.Context, in *CreateJobsRequest, opts ...grpc.CallOption) (*Empty, error)
-	// ClaimJobs leases up to limit due jobs until lease_until. Not retry-safe (leased ones come back when the lease ends).
+	// ClaimJobs leases up to limit due jobs until lease_until and counts the attempt. Not retry-safe (leased ones come back when the lease ends).
 	ClaimJobs(ctx context.Context, in *ClaimJobsRequest, opts ...grpc.CallOption) (*ClaimJobsResponse, error)
 	// FinishJobs deletes, reschedules or buries claimed jobs. Retry-safe.
 	FinishJobs(ctx context.Context, in *FinishJobsRequest, opts ...grpc.CallOption) (*Empty, error)
 	// ListDeadJobs pages the buried ones, newest first. Retry-safe.
 	ListDeadJobs(ctx context.Context, in *ListDeadJobsRequest, opts ...grpc.CallOption) (*ListDeadJobsResponse, error)
-	// RequeueJobs makes dead jobs due again (all when no id is given); returns how many. Retry-safe.
+	// RequeueJobs makes dead jobs due again (all when no id is given), attempts at 0 and last_error kept; one whose key a
+	// live job holds by now is deleted instead. Returns how many. Retry-safe.
 	RequeueJobs(ctx context.Context, in *RequeueJobsRequest, opts ...grpc.CallOption) (*RequeueJobsResponse, error)
 	// ListOutbox returns the batches older than before whose push decision was never finished. Retry-safe.
 	ListOutbox(ctx context.Context, in *ListOutboxRequest, opts ...grpc.CallOption) (*ListOutboxResponse, error)
@@ -738,7 +739,7 @@ type RepoServiceServer interface {
 	// ---- messages ----
 	// CreateMessages stores a batch in one transaction; each message succeeds or fails on its own. Retry-safe by (sender_id, client_msg_id).
 	CreateMessages(context.Context, *CreateMessagesRequest) (*CreateMessagesResponse, error)
-	// GetMessages pages a conversation's log as user_id may see it. NotFound for who is not a member. Retry-safe.
+	// GetMessages pages a conversation's log as user_id may see it. NotFound for who is not a member. user_id 0 means the server itself. Retry-safe.
 	GetMessages(context.Context, *GetMessagesRequest) (*GetMessagesResponse, error)
 	// EditMessage changes the content and appends the edit event. NotFound, Forbidden (not the sender), Conflict (recalled or not editable). Not retry-safe.
 	EditMessage(context.Context, *EditMessageRequest) (*Event, error)
@@ -774,15 +775,16 @@ type RepoServiceServer interface {
 	// DecideJoinRequest removes the request and, when approved, adds the member in the same transaction. NotFound when there is none.
 	DecideJoinRequest(context.Context, *DecideJoinRequestRequest) (*GroupChange, error)
 	// ---- jobs ----
-	// CreateJobs stores jobs; a job whose non-empty key exists already is left as it is. Deletes done_outbox_id in the same transaction. Retry-safe.
+	// CreateJobs stores jobs; a job whose non-empty key exists already is left as it is (a dead job holds its key no more). Deletes done_outbox_id in the same transaction. Retry-safe.
 	CreateJobs(context.Context, *CreateJobsRequest) (*Empty, error)
-	// ClaimJobs leases up to limit due jobs until lease_until. Not retry-safe (leased ones come back when the lease ends).
+	// ClaimJobs leases up to limit due jobs until lease_until and counts the attempt. Not retry-safe (leased ones come back when the lease ends).
 	ClaimJobs(context.Context, *ClaimJobsRequest) (*ClaimJobsResponse, error)
 	// FinishJobs deletes, reschedules or buries claimed jobs. Retry-safe.
 	FinishJobs(context.Context, *FinishJobsRequest) (*Empty, error)
 	// ListDeadJobs pages the buried ones, newest first. Retry-safe.
 	ListDeadJobs(context.Context, *ListDeadJobsRequest) (*ListDeadJobsResponse, error)
-	// RequeueJobs makes dead jobs due again (all when no id is given); returns how many. Retry-safe.
+	// RequeueJobs makes dead jobs due again (all when no id is given), attempts at 0 and last_error kept; one whose key a
+	// live job holds by now is deleted instead. Returns how many. Retry-safe.
 	RequeueJobs(context.Context, *RequeueJobsRequest) (*RequeueJobsResponse, error)
 	// ListOutbox returns the batches older than before whose push decision was never finished. Retry-safe.
 	ListOutbox(context.Context, *ListOutboxRequest) (*ListOutboxResponse, error)

@@ -310,6 +310,59 @@ func (x *PushCandidates) GetOutboxId() int64 {
 	return 0
 }
 
+// PushJob is the payload of a job of kind "push": tell the user of what is unread in the conversation.
+type PushJob struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	ConversationId int64                  `protobuf:"varint,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	UserId         int64                  `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PushJob) Reset() {
+	*x = PushJob{}
+	mi := &file_task_taskpb_task_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushJob) ProtoMessage() {}
+
+func (x *PushJob) ProtoReflect() protoreflect.Message {
+	mi := &file_task_taskpb_task_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushJob.ProtoReflect.Descriptor instead.
+func (*PushJob) Descriptor() ([]byte, []int) {
+	return file_task_taskpb_task_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PushJob) GetConversationId() int64 {
+	if x != nil {
+		return x.ConversationId
+	}
+	return 0
+}
+
+func (x *PushJob) GetUserId() int64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
 // DeadLetter is a record of im-dead-letter-topic: a record that could not be handled, with the reason.
 type DeadLetter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -324,7 +377,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_task_taskpb_task_proto_msgTypes[4]
+	mi := &file_task_taskpb_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +389,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_task_taskpb_task_proto_msgTypes[4]
+	mi := &file_task_taskpb_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +402,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_task_taskpb_task_proto_rawDescGZIP(), []int{4}
+	return file_task_taskpb_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeadLetter) GetTopic() string {
@@ -396,7 +449,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_task_taskpb_task_proto_msgTypes[5]
+	mi := &file_task_taskpb_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +461,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_task_taskpb_task_proto_msgTypes[5]
+	mi := &file_task_taskpb_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +474,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_task_taskpb_task_proto_rawDescGZIP(), []int{5}
+	return file_task_taskpb_task_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitRequest) GetJob() *repopb.Job {
@@ -443,7 +496,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_task_taskpb_task_proto_msgTypes[6]
+	mi := &file_task_taskpb_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -455,7 +508,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_task_taskpb_task_proto_msgTypes[6]
+	mi := &file_task_taskpb_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -468,7 +521,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_task_taskpb_task_proto_rawDescGZIP(), []int{6}
+	return file_task_taskpb_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StatsResponse) GetPendingJobs() int64 {
@@ -524,7 +577,10 @@ const file_task_taskpb_task_proto_rawDesc = "" +
 	"\bfrom_seq\x18\x02 \x01(\x03R\afromSeq\x12\x15\n" +
 	"\x06to_seq\x18\x03 \x01(\x03R\x05toSeq\x12\x19\n" +
 	"\buser_ids\x18\x04 \x03(\x03R\auserIds\x12\x1b\n" +
-	"\toutbox_id\x18\x05 \x01(\x03R\boutboxId\"\x80\x01\n" +
+	"\toutbox_id\x18\x05 \x01(\x03R\boutboxId\"K\n" +
+	"\aPushJob\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x03R\x06userId\"\x80\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x10\n" +
@@ -557,39 +613,40 @@ func file_task_taskpb_task_proto_rawDescGZIP() []byte {
 	return file_task_taskpb_task_proto_rawDescData
 }
 
-var file_task_taskpb_task_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_task_taskpb_task_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_task_taskpb_task_proto_goTypes = []any{
 	(*Persist)(nil),                     // 0: gochat.task.v1.Persist
 	(*Committed)(nil),                   // 1: gochat.task.v1.Committed
 	(*GroupFanout)(nil),                 // 2: gochat.task.v1.GroupFanout
 	(*PushCandidates)(nil),              // 3: gochat.task.v1.PushCandidates
-	(*DeadLetter)(nil),                  // 4: gochat.task.v1.DeadLetter
-	(*SubmitRequest)(nil),               // 5: gochat.task.v1.SubmitRequest
-	(*StatsResponse)(nil),               // 6: gochat.task.v1.StatsResponse
-	(*gatewaypb.Origin)(nil),            // 7: gochat.gateway.v1.Origin
-	(*repopb.NewMessage)(nil),           // 8: gochat.repo.v1.NewMessage
-	(*repopb.Event)(nil),                // 9: gochat.repo.v1.Event
-	(*repopb.Job)(nil),                  // 10: gochat.repo.v1.Job
-	(*repopb.Empty)(nil),                // 11: gochat.repo.v1.Empty
-	(*repopb.ListDeadJobsRequest)(nil),  // 12: gochat.repo.v1.ListDeadJobsRequest
-	(*repopb.RequeueJobsRequest)(nil),   // 13: gochat.repo.v1.RequeueJobsRequest
-	(*repopb.ListDeadJobsResponse)(nil), // 14: gochat.repo.v1.ListDeadJobsResponse
-	(*repopb.RequeueJobsResponse)(nil),  // 15: gochat.repo.v1.RequeueJobsResponse
+	(*PushJob)(nil),                     // 4: gochat.task.v1.PushJob
+	(*DeadLetter)(nil),                  // 5: gochat.task.v1.DeadLetter
+	(*SubmitRequest)(nil),               // 6: gochat.task.v1.SubmitRequest
+	(*StatsResponse)(nil),               // 7: gochat.task.v1.StatsResponse
+	(*gatewaypb.Origin)(nil),            // 8: gochat.gateway.v1.Origin
+	(*repopb.NewMessage)(nil),           // 9: gochat.repo.v1.NewMessage
+	(*repopb.Event)(nil),                // 10: gochat.repo.v1.Event
+	(*repopb.Job)(nil),                  // 11: gochat.repo.v1.Job
+	(*repopb.Empty)(nil),                // 12: gochat.repo.v1.Empty
+	(*repopb.ListDeadJobsRequest)(nil),  // 13: gochat.repo.v1.ListDeadJobsRequest
+	(*repopb.RequeueJobsRequest)(nil),   // 14: gochat.repo.v1.RequeueJobsRequest
+	(*repopb.ListDeadJobsResponse)(nil), // 15: gochat.repo.v1.ListDeadJobsResponse
+	(*repopb.RequeueJobsResponse)(nil),  // 16: gochat.repo.v1.RequeueJobsResponse
 }
 var file_task_taskpb_task_proto_depIdxs = []int32{
-	7,  // 0: gochat.task.v1.Persist.origin:type_name -> gochat.gateway.v1.Origin
-	8,  // 1: gochat.task.v1.Persist.message:type_name -> gochat.repo.v1.NewMessage
+	8,  // 0: gochat.task.v1.Persist.origin:type_name -> gochat.gateway.v1.Origin
+	9,  // 1: gochat.task.v1.Persist.message:type_name -> gochat.repo.v1.NewMessage
 	1,  // 2: gochat.task.v1.Persist.committed:type_name -> gochat.task.v1.Committed
-	9,  // 3: gochat.task.v1.Committed.event:type_name -> gochat.repo.v1.Event
-	10, // 4: gochat.task.v1.SubmitRequest.job:type_name -> gochat.repo.v1.Job
-	5,  // 5: gochat.task.v1.TaskService.Submit:input_type -> gochat.task.v1.SubmitRequest
-	11, // 6: gochat.task.v1.TaskService.Stats:input_type -> gochat.repo.v1.Empty
-	12, // 7: gochat.task.v1.TaskService.ListDead:input_type -> gochat.repo.v1.ListDeadJobsRequest
-	13, // 8: gochat.task.v1.TaskService.Requeue:input_type -> gochat.repo.v1.RequeueJobsRequest
-	11, // 9: gochat.task.v1.TaskService.Submit:output_type -> gochat.repo.v1.Empty
-	6,  // 10: gochat.task.v1.TaskService.Stats:output_type -> gochat.task.v1.StatsResponse
-	14, // 11: gochat.task.v1.TaskService.ListDead:output_type -> gochat.repo.v1.ListDeadJobsResponse
-	15, // 12: gochat.task.v1.TaskService.Requeue:output_type -> gochat.repo.v1.RequeueJobsResponse
+	10, // 3: gochat.task.v1.Committed.event:type_name -> gochat.repo.v1.Event
+	11, // 4: gochat.task.v1.SubmitRequest.job:type_name -> gochat.repo.v1.Job
+	6,  // 5: gochat.task.v1.TaskService.Submit:input_type -> gochat.task.v1.SubmitRequest
+	12, // 6: gochat.task.v1.TaskService.Stats:input_type -> gochat.repo.v1.Empty
+	13, // 7: gochat.task.v1.TaskService.ListDead:input_type -> gochat.repo.v1.ListDeadJobsRequest
+	14, // 8: gochat.task.v1.TaskService.Requeue:input_type -> gochat.repo.v1.RequeueJobsRequest
+	12, // 9: gochat.task.v1.TaskService.Submit:output_type -> gochat.repo.v1.Empty
+	7,  // 10: gochat.task.v1.TaskService.Stats:output_type -> gochat.task.v1.StatsResponse
+	15, // 11: gochat.task.v1.TaskService.ListDead:output_type -> gochat.repo.v1.ListDeadJobsResponse
+	16, // 12: gochat.task.v1.TaskService.Requeue:output_type -> gochat.repo.v1.RequeueJobsResponse
 	9,  // [9:13] is the sub-list for method output_type
 	5,  // [5:9] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
@@ -608,7 +665,7 @@ func file_task_taskpb_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_task_taskpb_task_proto_rawDesc), len(file_task_taskpb_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
