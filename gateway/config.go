@@ -1,0 +1,154 @@
+// Package gateway is the role that faces the clients: WebSocket connections
+// and the hub that knows them, the HTTP API, and the limits on both. It holds
+// no data: rules are asked of logic, and what a socket misses the client pulls.
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config is the gateway's section of the settings.
+type Config struct {
+	WebSocket WebSocketConfig `koanf:"websocket"`
+	HTTP      HTTPConfig      `koanf:"http"`
+	Limits    LimitsConfig    `koanf:"limits"`
+	// MaxMessageBytes bounds the content of one message, over HTTP and WebSocket.
+	MaxMessageBytes int `koanf:"max_message_bytes"`
+}
+
+// WebSocketConfig holds the settings of the sockets.
+type WebSocketConfig struct {
+	AllowedOrigins     []string      `koanf:"allowed_origins"`      // host patterns besides the server's own host
+	AuthTimeout        time.Duration `koanf:"auth_timeout"`         // for the first frame of a socket without a token
+	Heartbeat          time.Duration `koanf:"heartbeat"`            // a client sends something at least this often
+	WriteTimeout       time.Duration `koanf:"write_timeout"`        // a socket that takes nothing for so long is closed with 4003
+	DrainWindow        time.Duration `koanf:"drain_window"`         // over which a stop spreads the closes
+	QueueSoftBytes     int           `koanf:"queue_soft_bytes"`     // above it typing and presence are dropped
+	QueueBodyBytes     int           `koanf:"queue_body_bytes"`     // above it events become "behind" marks
+	QueueMaxBytes      int           `koanf:"queue_max_bytes"`      // above it the socket is closed with 4003
+	FlushWorkers       int           `koanf:"flush_workers"`        // 0: one a processor, at least two
+	MaxUnauthenticated int           `koanf:"max_unauthenticated"`  // sockets that have not authenticated yet
+	MaxMalformed       int           `koanf:"max_malformed_frames"` // a minute, then 4508
+}
+
+// LimitsConfig holds the rates that a client may not exceed. Rates are per second.
+type LimitsConfig struct {
+	ConnectionsPerUser        int      `koanf:"connections_per_user"`
+	UnauthenticatedPerAddress int      `koanf:"unauthenticated_per_address"`
+	ConnectRate               float64  `koanf:"connect_rate"` // a client address
+	ConnectBurst              int      `koanf:"connect_burst"`
+	FrameRate                 float64  `koanf:"frame_rate"` // a connection
+	FrameBurst                int      `koanf:"frame_burst"`
+	SendRate                  float64  `koanf:"send_rate"` // a user, over WebSocket and HTTP together
+	SendBurst                 int      `koanf:"send_burst"`
+	ExemptAddresses           []string `koanf:"exempt_addresses"` // CIDRs that no limit per address applies to
+}
+
+// DefaultConfig returns the settings that suit one machine.
+func DefaultConfig() Config {
+	return Config{
+		WebSocket: WebSocketConfig{
+			AuthTimeout:        10 * time.Second,
+			Heartbeat:          30 * time.Second,
+			WriteTimeout:       10 * time.Second,
+			DrainWindow:        5 * time.Second,
+			QueueSoftBytes:     128 << 10,
+			QueueBodyBytes:     512 << 10,
+			QueueMaxBytes:      1 << 20,
+			MaxUnauthenticated: 5000,
+			MaxMalformed:       10,
+		},
+		HTTP: DefaultHTTPConfig(),
+		Limits: LimitsConfig{
+			ConnectionsPerUser:        20,
+			UnauthenticatedPerAddress: 100,
+			ConnectRate:               200,
+			ConnectBurst:              1000,
+			FrameRate:                 2000,
+			FrameBurst:                4000,
+			SendRate:                  1000,
+			SendBurst:                 2000,
+			ExemptAddresses:           []string{"127.0.0.0/8", "::1/128"},
+		},
+		MaxMessageBytes: 16 << 10,
+	}
+}
+
+// Validate reports the first setting that cannot work, by its name within the section.
+func (c Config) Validate() error {
+	if c.MaxMessageBytes < 1 || c.MaxMessageBytes > 1<<20 {
+		return errors.New("max_message_bytes: must be 1 to 1,048,576")
+	}
+	if err := c.WebSocket.validate(); err != nil {
+		return fmt.Errorf("websocket.%w", err)
+	}
+	if err := c.HTTP.Validate(); err != nil {
+		return fmt.Errorf("http.%w", err)
+	}
+	if err := c.Limits.validate(); err != nil {
+		return fmt.Errorf("limits.%w", err)
+	}
+	return nil
+}
+
+func (c WebSocketConfig) validate() error {
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"auth_timeout", c.AuthTimeout, 100 * time.Millisecond, 5 * time.Minute},
+		{"heartbeat", c.Heartbeat, 100 * time.Millisecond, 10 * time.Minute},
+		{"write_timeout", c.WriteTimeout, 100 * time.Millisecond, 5 * time.Minute},
+		{"drain_window", c.DrainWindow, 0, 10 * time.Minute},
+	} {
+		if d.value < d.min || d.value > d.max {
+			return fmt.Errorf("%s: must be %s to %s", d.name, d.min, d.max)
+		}
+	}
+	for _, n := range []struct {
+		name            string
+		value, min, max int
+	}{
+		{"queue_soft_bytes", c.QueueSoftBytes, 1 << 10, 1 << 30},
+		{"queue_body_bytes", c.QueueBodyBytes, c.QueueSoftBytes, 1 << 30},
+		{"queue_max_bytes", c.QueueMaxBytes, c.QueueBodyBytes, 1 << 30},
+		{"flush_workers", c.FlushWorkers, 0, 1024},
+		{"max_unauthenticated", c.MaxUnauthenticated, 1, 10_000_000},
+		{"max_malformed_frames", c.MaxMalformed, 1, 1_000_000},
+	} {
+		if n.value < n.min || n.value > n.max {
+			return fmt.Errorf("%s: must be %d to %d", n.name, n.min, n.max)
+		}
+	}
+	return nil
+}
+
+func (c LimitsConfig) validate() error {
+	for _, n := range []struct {
+		name  string
+		value float64
+	}{
+		{"connections_per_user", float64(c.ConnectionsPerUser)},
+		{"unauthenticated_per_address", float64(c.UnauthenticatedPerAddress)},
+		{"connect_rate", c.ConnectRate},
+		{"connect_burst", float64(c.ConnectBurst)},
+		{"frame_rate", c.FrameRate},
+		{"frame_burst", float64(c.FrameBurst)},
+		{"send_rate", c.SendRate},
+		{"send_burst", float64(c.SendBurst)},
+	} {
+		if !(n.value > 0 && n.value <= 1e9) {
+			return fmt.Errorf("%s: must be more than 0 and at most 1,000,000,000", n.name)
+		}
+	}
+	for _, a := range c.ExemptAddresses {
+		if _, err := netip.ParsePrefix(a); err != nil {
+			return fmt.Errorf("exempt_addresses: %q is not a CIDR", a)
+		}
+	}
+	return nil
+}
