@@ -1,0 +1,52 @@
+# Every target sets up what it needs. `make run` and `make test` are the two that matter.
+GO      ?= go
+TOOLS   := bin/tools
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+TEST_TIMEOUT ?= 12m
+
+.PHONY: run build test check generate fmt fuzz bench deps clean
+
+run: build ## build the server and start it on :8080 with the data in ./data
+	./bin/gochat serve
+
+build: ## leave the binary at bin/gochat
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gochat .
+
+test: ## run every test with the race detector
+	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+
+check: $(TOOLS)/golangci-lint generate ## formatting, lint and generated code
+	$(TOOLS)/golangci-lint fmt --diff
+	$(TOOLS)/golangci-lint run
+	$(GO) mod tidy -diff
+	git diff --exit-code -- '*.pb.go'
+
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regenerate the contracts' code
+	$(TOOLS)/buf lint
+	$(TOOLS)/buf generate
+
+fmt: $(TOOLS)/golangci-lint ## format the code
+	$(TOOLS)/golangci-lint fmt
+
+fuzz: ## run every fuzz target for FUZZTIME (default 30s)
+	@for t in $$(grep -rhoE --include='*_test.go' 'func (Fuzz[A-Za-z0-9]+)' . | awk '{print $$2}' | sort -u); do \
+	  pkg=$$(grep -rlE --include='*_test.go' "func $$t\(" . | head -1 | xargs dirname); \
+	  echo "$$pkg $$t"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(or $(FUZZTIME),30s) $$pkg || exit 1; done
+
+bench: build ## the figures of docs/benchmarks.md
+	./bin/gochat bench idle --floor
+	./bin/gochat bench send --floor
+	./bin/gochat bench fanout --floor
+	./bin/gochat bench history --floor
+
+deps: $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## build the tools that check and generate need
+
+$(TOOLS)/golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/buf: PKG = github.com/bufbuild/buf/cmd/buf
+$(TOOLS)/protoc-gen-go: PKG = google.golang.org/protobuf/cmd/protoc-gen-go
+$(TOOLS)/protoc-gen-go-grpc: PKG = google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(TOOLS)/%: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$@ $(PKG)
+
+clean: ## remove what was built; ./data stays
+	rm -rf bin
