@@ -1,0 +1,155 @@
+// Package token signs and verifies access tokens (JWTs with EdDSA) with keys
+// that it generates at first start, and makes opaque refresh tokens.
+package token
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+)
+
+// Keys are the signing keys of a folder: the newest signs, all verify. One PEM (PKCS #8) file a key, mode 0600; the
+// names sort by age. A key is retired by removing its file.
+type Keys struct {
+	signing  ed25519.PrivateKey
+	signKID  string
+	public   map[string]ed25519.PublicKey // by kid
+	document []byte
+}
+
+// Load reads the keys of a folder, generating the folder and a first key when there is none. A key file that others
+// may read is refused.
+func Load(dir string) (*Keys, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the key folder: %w", err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("list the key folder: %w", err)
+	}
+	if len(names) == 0 {
+		name, err := generate(dir)
+		if err != nil {
+			return nil, err
+		}
+		names = []string{name}
+	}
+	slices.Sort(names)
+	k := &Keys{public: map[string]ed25519.PublicKey{}}
+	for _, name := range names {
+		key, err := readKey(name)
+		if err != nil {
+			return nil, err
+		}
+		public, _ := key.Public().(ed25519.PublicKey)
+		k.signing, k.signKID = key, keyID(public)
+		k.public[k.signKID] = public
+	}
+	if k.document, err = publicSet(k.public); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// JWKS is the JSON Web Key Set (RFC 7517) of the public keys.
+func (k *Keys) JWKS() []byte { return k.document }
+
+// generate writes a new key so that a crash leaves either nothing or the whole file.
+func generate(dir string) (string, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("generate a signing key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return "", fmt.Errorf("encode the signing key: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
+	if err != nil {
+		return "", fmt.Errorf("write the signing key: %w", err)
+	}
+	defer f.Close()
+	if err := pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
+		return "", fmt.Errorf("write the signing key: %w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return "", fmt.Errorf("write the signing key: %w", err)
+	}
+	name := filepath.Join(dir, "signing-0001.pem")
+	if err := os.Rename(f.Name(), name); err != nil {
+		return "", fmt.Errorf("write the signing key: %w", err)
+	}
+	return name, nil
+}
+
+func readKey(name string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("signing key %s may be read by others (mode %04o): chmod 600 it", name, info.Mode().Perm())
+	}
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the signing key: %w", err)
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return nil, fmt.Errorf("signing key %s is not a PEM file", name)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", name, err)
+	}
+	key, ok := parsed.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("signing key %s is not an Ed25519 key", name)
+	}
+	return key, nil
+}
+
+// keyID is derived from the key, so that it is the same wherever the key is.
+func keyID(public ed25519.PublicKey) string {
+	sum := sha256.Sum256(public)
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+func publicSet(keys map[string]ed25519.PublicKey) ([]byte, error) {
+	set := jwk.NewSet()
+	for kid, public := range keys {
+		key, err := jwk.Import(public)
+		if err != nil {
+			return nil, fmt.Errorf("make the key set: %w", err)
+		}
+		for name, value := range map[string]any{jwk.KeyIDKey: kid, jwk.AlgorithmKey: jwa.EdDSA(), jwk.KeyUsageKey: "sig"} {
+			if err := key.Set(name, value); err != nil {
+				return nil, fmt.Errorf("make the key set: %w", err)
+			}
+		}
+		if err := set.AddKey(key); err != nil {
+			return nil, fmt.Errorf("make the key set: %w", err)
+		}
+	}
+	document, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("make the key set: %w", err)
+	}
+	if strings.Contains(string(document), `"d":`) {
+		return nil, errors.New("make the key set: it holds a private key")
+	}
+	return document, nil
+}
