@@ -1,0 +1,27 @@
+package task
+
+import (
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/fx"
+
+	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/repo/repopb"
+	"github.com/gochat-im/gochat/task/taskpb"
+)
+
+// Local provides the role in this process; its jobs run while the graph runs.
+func Local(cfg Config) fx.Option {
+	return fx.Module("task", fx.Provide(
+		func(lc fx.Lifecycle, repo repopb.RepoServiceServer, gw gatewaypb.GatewayServiceServer, b bus.Bus, log *slog.Logger, reg prometheus.Registerer) (taskpb.TaskServiceServer, error) {
+			s, err := New(cfg, repo, gw, b, log, reg)
+			if err != nil {
+				return nil, err
+			}
+			lc.Append(fx.StartStopHook(s.Start, s.Stop))
+			return s, nil
+		},
+	))
+}
