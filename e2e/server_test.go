@@ -73,7 +73,7 @@ func startServer(t testing.TB, env ...string) *server {
 			t.Errorf("data race in the server:\n%s", s.log.String())
 		}
 		if t.Failed() {
-			t.Logf("server log:\n%s", s.log.tail(8 << 10))
+			t.Logf("server log:\n%s", s.log.tail(8<<10))
 		}
 	})
 	return s
