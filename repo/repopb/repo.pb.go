@@ -986,12 +986,13 @@ func (x *Credentials) GetPasswordHash() string {
 }
 
 type SetPasswordRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	UserId        int64                  `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	PasswordHash  string                 `protobuf:"bytes,2,opt,name=password_hash,json=passwordHash,proto3" json:"password_hash,omitempty"`
-	KeepSessionId int64                  `protobuf:"varint,3,opt,name=keep_session_id,json=keepSessionId,proto3" json:"keep_session_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	UserId          int64                  `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	PasswordHash    string                 `protobuf:"bytes,2,opt,name=password_hash,json=passwordHash,proto3" json:"password_hash,omitempty"`
+	KeepSessionId   int64                  `protobuf:"varint,3,opt,name=keep_session_id,json=keepSessionId,proto3" json:"keep_session_id,omitempty"`
+	KeepAllSessions bool                   `protobuf:"varint,4,opt,name=keep_all_sessions,json=keepAllSessions,proto3" json:"keep_all_sessions,omitempty"` // the password stays, only its hash changes
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SetPasswordRequest) Reset() {
@@ -1043,6 +1044,13 @@ func (x *SetPasswordRequest) GetKeepSessionId() int64 {
 		return x.KeepSessionId
 	}
 	return 0
+}
+
+func (x *SetPasswordRequest) GetKeepAllSessions() bool {
+	if x != nil {
+		return x.KeepAllSessions
+	}
+	return false
 }
 
 type CreateInvitationRequest struct {
@@ -6505,11 +6513,12 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\busername\x18\x02 \x01(\tR\busername\"\\\n" +
 	"\vCredentials\x12(\n" +
 	"\x04user\x18\x01 \x01(\v2\x14.gochat.repo.v1.UserR\x04user\x12#\n" +
-	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\"z\n" +
+	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\"\xa6\x01\n" +
 	"\x12SetPasswordRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\x03R\x06userId\x12#\n" +
 	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\x12&\n" +
-	"\x0fkeep_session_id\x18\x03 \x01(\x03R\rkeepSessionId\"t\n" +
+	"\x0fkeep_session_id\x18\x03 \x01(\x03R\rkeepSessionId\x12*\n" +
+	"\x11keep_all_sessions\x18\x04 \x01(\bR\x0fkeepAllSessions\"t\n" +
 	"\x17CreateInvitationRequest\x12\x1b\n" +
 	"\tcode_hash\x18\x01 \x01(\fR\bcodeHash\x12\x1d\n" +
 	"\n" +
