@@ -95,6 +95,17 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) { return
 // Check is Allow without taking the token: for limits that count failures only.
 func (l *Limiter) Check(key string) (ok bool, retryAfter time.Duration) { return l.take(key, 0) }
 
+// Give puts back a token that Allow took.
+func (l *Limiter) Give(key string) {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, ok := s.buckets[key]; ok {
+		bucket := &e.Value.(*entry).bucket //nolint:forcetypeassert,errcheck // the list holds entries only
+		bucket.used = math.Max(0, bucket.used-1)
+	}
+}
+
 // Reset fills key's bucket.
 func (l *Limiter) Reset(key string) {
 	s := l.shard(key)

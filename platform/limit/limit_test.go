@@ -76,6 +76,11 @@ func TestCheckAndReset(t *testing.T) {
 	if ok, retry := l.Check("a"); ok || retry != time.Second {
 		t.Errorf("Check of an empty bucket: %v, %v", ok, retry)
 	}
+	l.Give("a")
+	l.Give("never seen")
+	if ok, _ := l.Allow("a"); !ok {
+		t.Error("refused after Give")
+	}
 	l.Reset("a")
 	if ok, _ := l.Allow("a"); !ok {
 		t.Error("refused after Reset")

@@ -1,0 +1,190 @@
+package logic
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/gochat-im/gochat/logic/logicpb"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/token"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// errCredentials is the one answer to an unknown name, a wrong password and a disabled account.
+var errCredentials = errs.New(errs.Unauthorized, "wrong username or password")
+
+// Authenticate implements LogicService. Failures are limited by account, whether it exists or not, and by address; a
+// success forgets the account's failures.
+func (s *Service) Authenticate(ctx context.Context, r *logicpb.AuthenticateRequest) (*logicpb.AuthenticateResponse, error) {
+	if err := checkText("device_id", r.GetDeviceId(), 0, maxDevice, false); err != nil {
+		return nil, err
+	}
+	if err := checkText("platform", r.GetPlatform(), 0, maxPlatform, false); err != nil {
+		return nil, err
+	}
+	account := accountKey(r.GetUsername())
+	// The tokens are taken before the work and given back after a success, so that many tries at once count as many.
+	if ok, wait := s.byAddress.Allow(r.GetClientAddress()); !ok && r.GetClientAddress() != "" {
+		s.metrics.logins.WithLabelValues("limited").Inc()
+		return nil, errs.New(errs.RateLimited, "too many failed logins from this address").RetryAfter(wait)
+	}
+	if ok, wait := s.byAccount.Allow(account); !ok {
+		s.metrics.logins.WithLabelValues("limited").Inc()
+		return nil, errs.New(errs.RateLimited, "too many failed logins of this account").RetryAfter(wait)
+	}
+	user, err := s.checkCredentials(ctx, account, r.GetPassword())
+	if err != nil {
+		s.metrics.logins.WithLabelValues("wrong").Inc()
+		return nil, err
+	}
+	s.byAccount.Reset(account)
+	s.byAddress.Give(r.GetClientAddress())
+	refresh, hash := token.NewOpaque()
+	created, err := s.repo.CreateSession(ctx, &repopb.CreateSessionRequest{
+		Session: &repopb.Session{
+			UserId: user.GetId(), DeviceId: r.GetDeviceId(), Platform: r.GetPlatform(), ExpiresAt: s.now().Add(s.cfg.SessionTTL).UnixMilli(),
+		},
+		RefreshHash: hash,
+		MaxSessions: int32(s.cfg.MaxSessions),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, old := range created.GetReplaced() {
+		code, reason := int32(closeLoggedOut), "the oldest of too many sessions"
+		if old.GetDeviceId() != "" && old.GetDeviceId() == r.GetDeviceId() {
+			code, reason = closeReplaced, "the device logged in again"
+		}
+		if err := s.disconnect(ctx, user.GetId(), []int64{old.GetId()}, code, reason); err != nil {
+			return nil, err
+		}
+	}
+	s.metrics.logins.WithLabelValues("ok").Inc()
+	return s.tokens(user, created.GetSession().GetId(), refresh)
+}
+
+// accountKey is a username as the limits know it: neither case nor blanks make another account of it.
+func accountKey(username string) string { return strings.ToLower(strings.TrimSpace(username)) }
+
+// checkCredentials takes the same time whether the account exists or not.
+func (s *Service) checkCredentials(ctx context.Context, account, password string) (*repopb.User, error) {
+	if len(password) > 4*maxPassword { // no account has such a password
+		password = password[:4*maxPassword]
+	}
+	c, err := s.repo.GetCredentials(ctx, &repopb.GetCredentialsRequest{Username: account})
+	if errs.CodeOf(err) == errs.NotFound {
+		if err := s.passwords.VerifyDummy(ctx, password); err != nil {
+			return nil, err
+		}
+		return nil, errCredentials
+	}
+	if err != nil {
+		return nil, err
+	}
+	ok, err := s.passwords.Verify(ctx, c.GetPasswordHash(), password)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || c.GetUser().GetStatus() != repopb.UserStatus_USER_STATUS_ACTIVE {
+		return nil, errCredentials
+	}
+	if s.passwords.NeedsRehash(c.GetPasswordHash()) {
+		s.rehash(ctx, c.GetUser().GetId(), password)
+	}
+	return c.GetUser(), nil
+}
+
+// rehash stores a hash of the present cost. It is a courtesy: a failure leaves the old hash, which still works.
+func (s *Service) rehash(ctx context.Context, userID int64, password string) {
+	hash, err := s.passwords.Hash(ctx, password)
+	if err == nil {
+		_, err = s.repo.SetPassword(ctx, &repopb.SetPasswordRequest{UserId: userID, PasswordHash: hash, KeepAllSessions: true})
+	}
+	if err != nil {
+		s.log.WarnContext(ctx, "password not rehashed", "user_id", userID, "error", err)
+	}
+}
+
+func (s *Service) tokens(user *repopb.User, sessionID int64, refresh string) (*logicpb.AuthenticateResponse, error) {
+	now := s.now()
+	access, err := s.keys.Sign(token.Claims{UserID: user.GetId(), SessionID: sessionID, IssuedAt: now, ExpiresAt: now.Add(s.cfg.AccessTokenTTL)})
+	if err != nil {
+		return nil, err
+	}
+	return &logicpb.AuthenticateResponse{
+		AccessToken: access, RefreshToken: refresh, ExpiresInMs: s.cfg.AccessTokenTTL.Milliseconds(), User: user, SessionId: sessionID,
+	}, nil
+}
+
+// Refresh implements LogicService.
+func (s *Service) Refresh(ctx context.Context, r *logicpb.RefreshRequest) (*logicpb.AuthenticateResponse, error) {
+	hash := token.HashOpaque(r.GetRefreshToken())
+	if hash == nil {
+		return nil, errs.New(errs.Unauthorized, "invalid refresh token")
+	}
+	refresh, next := token.NewOpaque()
+	rotated, err := s.repo.RotateSession(ctx, &repopb.RotateSessionRequest{
+		RefreshHash: hash, NextRefreshHash: next, ExpiresAt: s.now().Add(s.cfg.SessionTTL).UnixMilli(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	session := rotated.GetSession()
+	if rotated.GetReused() {
+		// Two hold copies of one token, and nobody can tell which one is the thief: the session ends.
+		s.log.WarnContext(ctx, "refresh token used twice", "user_id", session.GetUserId(), "session_id", session.GetId())
+		if err := s.disconnect(ctx, session.GetUserId(), []int64{session.GetId()}, closeLoggedOut, "session revoked"); err != nil {
+			return nil, err
+		}
+		return nil, errs.New(errs.Unauthorized, "the refresh token was used before; the session is revoked")
+	}
+	user, err := s.repo.GetUser(ctx, &repopb.GetUserRequest{Id: session.GetUserId()})
+	if err != nil {
+		return nil, err
+	}
+	if user.GetStatus() != repopb.UserStatus_USER_STATUS_ACTIVE {
+		return nil, errs.New(errs.Unauthorized, "the account is disabled")
+	}
+	return s.tokens(user, session.GetId(), refresh)
+}
+
+// ValidateToken implements LogicService. Revoking commits first and closes sockets second; a gateway that registers a
+// socket first and validates second therefore either finds the session revoked here, or its socket is there to be closed.
+func (s *Service) ValidateToken(ctx context.Context, r *logicpb.ValidateTokenRequest) (*logicpb.Identity, error) {
+	c, err := s.keys.Verify(r.GetToken(), s.now())
+	switch {
+	case errors.Is(err, token.ErrExpired):
+		return nil, unauthorized("expired", "the access token has expired")
+	case err != nil:
+		return nil, unauthorized("invalid", "invalid access token")
+	}
+	session, err := s.repo.GetSession(ctx, &repopb.GetSessionRequest{Id: c.SessionID})
+	if errs.CodeOf(err) == errs.NotFound {
+		return nil, unauthorized("revoked", "the session is gone")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if session.GetRevokedAt() != 0 || session.GetUserId() != c.UserID {
+		return nil, unauthorized("revoked", "the session is revoked")
+	}
+	user, err := s.repo.GetUser(ctx, &repopb.GetUserRequest{Id: c.UserID})
+	if err != nil && errs.CodeOf(err) != errs.NotFound {
+		return nil, err
+	}
+	if user.GetStatus() != repopb.UserStatus_USER_STATUS_ACTIVE {
+		return nil, unauthorized("disabled", "the account is disabled")
+	}
+	s.seen.touch(session, s.now())
+	return &logicpb.Identity{UserId: c.UserID, SessionId: c.SessionID, ExpiresAt: c.ExpiresAt.UnixMilli(), DeviceId: session.GetDeviceId()}, nil
+}
+
+func unauthorized(reason, message string) error {
+	return errs.New(errs.Unauthorized, "%s", message).With("reason", reason)
+}
+
+// GetJWKS implements LogicService.
+func (s *Service) GetJWKS(context.Context, *repopb.Empty) (*logicpb.JWKS, error) {
+	return &logicpb.JWKS{Json: s.keys.JWKS()}, nil
+}

@@ -1,0 +1,50 @@
+package logic
+
+import (
+	"context"
+
+	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/repo/repopb"
+	"github.com/gochat-im/gochat/task/taskpb"
+)
+
+// announce sends a committed event down its conversation's lane, so that it is delivered in order. The change is made
+// already: a bus that refuses costs the members a pull, not the caller an error.
+func (s *Service) announce(ctx context.Context, c *taskpb.Committed) {
+	if c.GetEvent() == nil {
+		return
+	}
+	record := bus.Record{Key: c.GetEvent().GetConversationId(), Message: &taskpb.Persist{Committed: c}}
+	if err := s.bus.Publish(ctx, taskpb.PersistTopic, record); err != nil {
+		s.log.WarnContext(ctx, "event not announced", "conversation_id", c.GetEvent().GetConversationId(), "seq", c.GetEvent().GetSeq(), "error", err)
+	}
+}
+
+// announceChange announces a change of a group. Members that it removed are told and detached before it returns, so
+// that a kick or leave that has returned is true on every socket.
+func (s *Service) announceChange(ctx context.Context, change *repopb.GroupChange) error {
+	event := change.GetEvent()
+	if event == nil {
+		return nil
+	}
+	var err error
+	if removed := change.GetRemovedUserIds(); len(removed) > 0 {
+		_, err = s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{{
+			Body:          &gatewaypb.Delivery_Event{Event: event},
+			UserIds:       removed,
+			DetachUserIds: removed,
+		}}})
+	}
+	s.announce(ctx, &taskpb.Committed{
+		Event: event, AttachUserIds: change.GetAddedUserIds(), BecameLarge: change.GetBecameLarge(), DetachUserIds: change.GetRemovedUserIds(),
+	})
+	return err
+}
+
+// deliver hands something without a seq to sockets; what misses is told by the next sync.
+func (s *Service) deliver(ctx context.Context, d *gatewaypb.Delivery) {
+	if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{d}}); err != nil {
+		s.log.WarnContext(ctx, "not delivered", "error", err)
+	}
+}

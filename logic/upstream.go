@@ -1,0 +1,112 @@
+package logic
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+
+	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/logic/logicpb"
+	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+	"github.com/gochat-im/gochat/task/taskpb"
+)
+
+// SendMessage implements LogicService: admission of one message that came by a call.
+func (s *Service) SendMessage(ctx context.Context, r *logicpb.Upstream) (*repopb.Empty, error) {
+	if err := s.checkMessage(r.GetMessage()); err != nil {
+		return nil, s.refuse(err)
+	}
+	m := r.GetMessage()
+	states, err := s.repo.CheckSenders(ctx, &repopb.CheckSendersRequest{
+		Senders: []*repopb.CheckSendersRequest_Sender{{ConversationId: m.GetConversationId(), UserId: m.GetSenderId()}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.admit(states.GetSenders()[0]); err != nil {
+		return nil, s.refuse(err)
+	}
+	s.metrics.admitted.Inc()
+	s.log.DebugContext(ctx, "message admitted", "request_id", r.GetOrigin().GetRequestId(), "conversation_id", m.GetConversationId())
+	record := bus.Record{Key: m.GetConversationId(), Message: &taskpb.Persist{Origin: r.GetOrigin(), Message: m}}
+	return &repopb.Empty{}, s.bus.Publish(ctx, taskpb.PersistTopic, record)
+}
+
+// admitBatch handles im-upstream-topic: one look-up of all senders, one publication of what is admitted, one answer to
+// all that is refused.
+func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
+	defer cancel()
+	senders := make([]repopb.CheckSendersRequest_Sender, len(batch))
+	request := &repopb.CheckSendersRequest{Senders: make([]*repopb.CheckSendersRequest_Sender, len(batch))}
+	for i, r := range batch {
+		m := r.Message.(*logicpb.Upstream).GetMessage() //nolint:forcetypeassert,errcheck // the topic's type
+		senders[i].ConversationId, senders[i].UserId = m.GetConversationId(), m.GetSenderId()
+		request.Senders[i] = &senders[i]
+	}
+	states, err := s.repo.CheckSenders(ctx, request)
+	if err != nil {
+		return err
+	}
+	var refusals []*gatewaypb.Result
+	persist := make([]taskpb.Persist, len(batch))
+	admitted := make([]bus.Record, 0, len(batch))
+	debug := s.log.Enabled(ctx, slog.LevelDebug)
+	for i, r := range batch {
+		up := r.Message.(*logicpb.Upstream) //nolint:forcetypeassert,errcheck // the topic's type
+		err := s.checkMessage(up.GetMessage())
+		if err == nil {
+			err = s.admit(states.GetSenders()[i])
+		}
+		if err != nil {
+			refusals = append(refusals, refusal(up, s.refuse(err)))
+			continue
+		}
+		if debug {
+			s.log.DebugContext(ctx, "message admitted", "request_id", up.GetOrigin().GetRequestId(), "conversation_id", r.Key)
+		}
+		persist[i].Origin, persist[i].Message = up.GetOrigin(), up.GetMessage()
+		admitted = append(admitted, bus.Record{Key: r.Key, Message: &persist[i]})
+	}
+	s.metrics.admitted.Add(float64(len(admitted)))
+	if len(refusals) > 0 {
+		if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Results: refusals}); err != nil {
+			s.log.WarnContext(ctx, "refusals not delivered", "messages", len(refusals), "error", err)
+		}
+	}
+	if len(admitted) == 0 {
+		return nil
+	}
+	return s.bus.Publish(ctx, taskpb.PersistTopic, slices.Clip(admitted)...)
+}
+
+// admit tells why a sender may not write now, from what the caches know. The store asks again in the message's own
+// transaction: this only spares it what is hopeless.
+func (s *Service) admit(state *repopb.SenderState) error {
+	switch {
+	case !state.GetActive():
+		return errs.New(errs.Unauthorized, "the account is disabled").With("reason", "disabled")
+	case !state.GetMember():
+		return errs.New(errs.NotFound, "no such conversation")
+	case state.GetDissolved():
+		return errs.New(errs.Conflict, "the group is dissolved")
+	case state.GetMutedUntil() > s.now().UnixMilli():
+		return errs.New(errs.Forbidden, "you are muted in this group").With("muted_until", strconv.FormatInt(state.GetMutedUntil(), 10))
+	}
+	return nil
+}
+
+func (s *Service) refuse(err error) error {
+	s.metrics.refused.WithLabelValues(errs.CodeOf(err).String()).Inc()
+	return err
+}
+
+func refusal(up *logicpb.Upstream, err error) *gatewaypb.Result {
+	e := errs.From(err)
+	return &gatewaypb.Result{
+		Origin: up.GetOrigin(), ClientMsgId: up.GetMessage().GetClientMsgId(), Code: int32(e.Code), Error: e.Message, Details: e.Details,
+	}
+}
