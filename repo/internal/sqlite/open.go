@@ -1,0 +1,185 @@
+// Package sqlite is the SQLite engine of the store: one file, one connection
+// that writes, and a pool that reads.
+//
+// The writer runs whatever has queued in one transaction and answers after its
+// commit, so the cost of a durable commit is shared by all who wait for it. As
+// the only writer it also keeps what is hot in memory, exact: it publishes
+// each commit's changes before it answers.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/prometheus/client_golang/prometheus"
+	_ "modernc.org/sqlite" // the driver that migrations run on
+
+	migrations "github.com/gochat-im/gochat/migrations/sqlite"
+)
+
+// FileName is the database's file in the data directory.
+const FileName = "gochat.db"
+
+// Options are what the store needs to know.
+type Options struct {
+	Path                string // of the database file
+	Readers             int
+	QueueSize           int   // writes that wait; more wait outside, as long as their context allows
+	WriterCache         int64 // bytes of pages that the writer keeps
+	ReaderCache         int64 // and each reader
+	MaxCachedHeads      int   // conversations whose state stays in memory
+	MaxCachedLists      int   // memberships in cached conversation lists
+	LargeGroupThreshold int
+}
+
+// Store is the open database. Its methods answer with errors of platform/errs,
+// a full disk and the like with Unavailable.
+type Store struct {
+	opt   Options
+	log   *slog.Logger
+	clock clock
+	state *state
+
+	w       *writer
+	readers chan *conn
+	ckpt    *checkpointer
+	closing sync.Once
+}
+
+// Open opens the database, migrating it first.
+func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	if err := Migrate(ctx, opt.Path); err != nil {
+		return nil, err
+	}
+	s := &Store{opt: opt, log: log, state: newState(opt.MaxCachedHeads, opt.MaxCachedLists)}
+	m := newMetrics(reg)
+	wc, err := openConn(opt.Path, false)
+	if err != nil {
+		return nil, catalogued(err)
+	}
+	err = configure(wc, opt.WriterCache,
+		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0",
+		"PRAGMA journal_size_limit=67108864", "PRAGMA secure_delete=FAST")
+	if err != nil {
+		wc.close()
+		return nil, catalogued(fmt.Errorf("configure the writing connection: %w", err))
+	}
+	now, _, err := wc.queryInt("SELECT now FROM clock WHERE id = 1")
+	if err != nil {
+		wc.close()
+		return nil, catalogued(fmt.Errorf("read the clock: %w", err))
+	}
+	s.clock.last = now
+	s.readers = make(chan *conn, opt.Readers)
+	for range opt.Readers {
+		rc, err := openConn(opt.Path, true)
+		if err == nil {
+			err = configure(rc, opt.ReaderCache, "PRAGMA query_only=1")
+		}
+		if err != nil {
+			s.closeReaders()
+			wc.close()
+			return nil, catalogued(fmt.Errorf("open a reading connection: %w", err))
+		}
+		s.readers <- rc
+	}
+	s.ckpt, err = startCheckpointer(opt.Path, log, m)
+	if err != nil {
+		s.closeReaders()
+		wc.close()
+		return nil, catalogued(fmt.Errorf("open the checkpointing connection: %w", err))
+	}
+	s.w = startWriter(s, wc, m)
+	return s, nil
+}
+
+// Close finishes what was accepted and closes the file.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.w.stop()
+		s.ckpt.stop()
+		for range cap(s.readers) {
+			(<-s.readers).close()
+		}
+		s.w.c.close() // the last to close folds the write-ahead log into the file
+	})
+	return nil
+}
+
+func (s *Store) closeReaders() {
+	for {
+		select {
+		case c := <-s.readers:
+			c.close()
+		default:
+			return
+		}
+	}
+}
+
+func configure(c *conn, cacheBytes int64, pragmas ...string) error {
+	pragmas = append(pragmas,
+		fmt.Sprintf("PRAGMA cache_size=-%d", cacheBytes/1024), "PRAGMA temp_store=MEMORY")
+	for _, p := range pragmas {
+		if _, err := c.exec(p); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// Migrate brings the database at path to the newest schema.
+func Migrate(ctx context.Context, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	f.Close()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer db.Close()
+	p, err := goose.NewProvider(database.DialectSQLite3, db, fs.FS(migrations.FS), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// read runs fn on a reading connection, in one snapshot.
+func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
+	var c *conn
+	select {
+	case c = <-s.readers:
+	default:
+		select {
+		case c = <-s.readers:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	defer func() { s.readers <- c }()
+	if _, err := c.exec("BEGIN"); err != nil {
+		return catalogued(err)
+	}
+	err := fn(c)
+	if _, e := c.exec("COMMIT"); err == nil {
+		err = e
+	}
+	return catalogued(err)
+}

@@ -1,0 +1,214 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gochat-im/gochat/platform/errs"
+)
+
+// maxRequests bounds what one transaction takes from the queue.
+const maxRequests = 256
+
+var errClosed = errs.New(errs.Unavailable, "the store is closed")
+
+// writer owns the writing connection: a goroutine that runs whatever has
+// queued in one transaction, commits, and answers. It never waits for more.
+type writer struct {
+	s     *Store
+	c     *conn
+	m     *metrics
+	queue chan *request
+	done  chan struct{}
+
+	mu     sync.RWMutex // guards closed against a send on the closed queue
+	closed bool
+
+	members map[memberKey]member // groups' members as of the last commit, some of them
+}
+
+// request is one atomic unit that waits for its commit.
+type request struct {
+	ctx    context.Context //nolint:containedctx // it travels to the goroutine that decides whether to begin
+	fn     func(tx *tx) error
+	state  atomic.Int32
+	err    error
+	answer chan struct{}
+}
+
+const (
+	requestQueued int32 = iota
+	requestTaken
+	requestCanceled
+)
+
+func startWriter(s *Store, c *conn, m *metrics) *writer {
+	w := &writer{
+		s: s, c: c, m: m, queue: make(chan *request, s.opt.QueueSize), done: make(chan struct{}),
+		members: map[memberKey]member{},
+	}
+	m.observeQueue(func() float64 { return float64(len(w.queue)) })
+	go w.run()
+	return w
+}
+
+// write runs fn in a transaction that it may share with others and returns
+// when it is committed. fn checks first and writes afterwards: when it fails
+// after a write, the others run again without it. So it may run more than
+// once, and must set its results anew each time.
+func (s *Store) write(ctx context.Context, fn func(tx *tx) error) error {
+	r := &request{ctx: ctx, fn: fn, answer: make(chan struct{})}
+	if err := s.w.enqueue(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case <-r.answer:
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(requestQueued, requestCanceled) {
+			return ctx.Err()
+		}
+		<-r.answer // it runs: the outcome is near
+	}
+	return catalogued(r.err)
+}
+
+func (w *writer) enqueue(ctx context.Context, r *request) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		return errClosed
+	}
+	select {
+	case w.queue <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *writer) stop() {
+	w.mu.Lock()
+	w.closed = true
+	close(w.queue)
+	w.mu.Unlock()
+	<-w.done
+}
+
+func (w *writer) run() {
+	defer close(w.done)
+	batch := make([]*request, 0, maxRequests)
+	for first := range w.queue {
+		batch = w.take(batch[:0], first)
+		w.runBatch(batch)
+		for _, r := range batch {
+			close(r.answer)
+		}
+		clear(batch)
+		w.s.ckpt.wrote(w.c)
+	}
+}
+
+func (w *writer) take(batch []*request, first *request) []*request {
+	for r := first; ; {
+		if r.state.CompareAndSwap(requestQueued, requestTaken) {
+			batch = append(batch, r)
+		}
+		if len(batch) == maxRequests {
+			return batch
+		}
+		select {
+		case next, ok := <-w.queue:
+			if !ok {
+				return batch
+			}
+			r = next
+		default:
+			return batch
+		}
+	}
+}
+
+// runBatch leaves its outcome in every request.
+func (w *writer) runBatch(batch []*request) {
+	todo := batch
+	for len(todo) > 0 {
+		todo = w.attempt(todo)
+	}
+}
+
+// attempt runs one transaction of the requests and returns those that must run again.
+func (w *writer) attempt(batch []*request) (again []*request) {
+	start := time.Now()
+	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		failAll(batch, fmt.Errorf("begin: %w", err))
+		return nil
+	}
+	t := newTx(w, w.s.clock.begin())
+	committed := false
+	defer func() {
+		if !committed && w.c.inTransaction() {
+			if _, err := w.c.exec("ROLLBACK"); err != nil {
+				w.s.log.Error("rolling back", "error", err)
+			}
+		}
+		w.s.clock.end(committed && t.writes > 0)
+	}()
+	for i, r := range batch {
+		writes := t.writes
+		r.err = call(r.fn, t)
+		if r.err == nil {
+			continue
+		}
+		if _, ok := errors.AsType[*Error](r.err); ok {
+			failAll(batch, r.err)
+			return nil
+		}
+		if t.writes != writes {
+			again = append(again, batch[:i]...)
+			again = append(again, batch[i+1:]...)
+			return succeededOrNotRun(again, i)
+		}
+	}
+	if err := t.commit(); err != nil {
+		failAll(batch, err)
+		return nil
+	}
+	committed = true
+	w.m.commit(len(batch), t.messages, time.Since(start))
+	return nil
+}
+
+// succeededOrNotRun leaves out, of the first n, those that failed without having written.
+func succeededOrNotRun(batch []*request, n int) []*request {
+	kept := batch[:0]
+	for i, r := range batch {
+		if i >= n || r.err == nil {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+func failAll(batch []*request, err error) {
+	for _, r := range batch {
+		if r.err == nil {
+			r.err = err
+		}
+	}
+}
+
+// call turns a panic into the request's error, so that it cannot take the others with it.
+func call(fn func(*tx) error, t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.writes++ // whatever it did must go
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(t)
+}
