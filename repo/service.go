@@ -2,3 +2,87 @@
 // transaction, and what is cached of it. Service serves the role's contract
 // over a Store, the engine behind it.
 package repo
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gochat-im/gochat/platform/cache"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/internal/sqlite"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// Service implements RepoService: a store with caches before it. A mutation forgets what it may have changed after its
+// commit and before its caller is answered, also when it failed: an ended context does not tell what was committed.
+type Service struct {
+	store    Store
+	users    cache.Cache[int64, *repopb.User]
+	sessions cache.Cache[int64, *repopb.Session]
+	senders  cache.Cache[Sender, *repopb.SenderState]
+	routes   cache.Cache[int64, *repopb.Route]
+}
+
+var _ repopb.RepoServiceServer = (*Service)(nil)
+
+// Open opens the store in cfg.DataDir, migrating it first. reg may be nil.
+func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
+	store, err := sqlite.Open(ctx, sqlite.Options{
+		Path:                filepath.Join(cfg.DataDir, sqlite.FileName),
+		Readers:             cfg.Readers,
+		QueueSize:           cfg.WriteQueue,
+		WriterCache:         cfg.WriterCacheBytes,
+		ReaderCache:         cfg.ReaderCacheBytes,
+		MaxCachedHeads:      cfg.Cache.Conversations,
+		MaxCachedLists:      cfg.Cache.Memberships,
+		LargeGroupThreshold: cfg.LargeGroupThreshold,
+	}, log, reg)
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	return New(store, cfg.Cache, reg), nil
+}
+
+// New serves the contract over a store, which it owns.
+func New(store Store, cfg CacheConfig, reg prometheus.Registerer) *Service {
+	return &Service{
+		store:    store,
+		users:    cache.NewEmbedded[int64, *repopb.User](cache.EmbeddedConfig{Name: "users", MaxEntries: cfg.Users}, reg),
+		sessions: cache.NewEmbedded[int64, *repopb.Session](cache.EmbeddedConfig{Name: "sessions", MaxEntries: cfg.Sessions}, reg),
+		senders:  cache.NewEmbedded[Sender, *repopb.SenderState](cache.EmbeddedConfig{Name: "senders", MaxEntries: cfg.Senders}, reg),
+		routes:   cache.NewEmbedded[int64, *repopb.Route](cache.EmbeddedConfig{Name: "routes", MaxEntries: cfg.Routes}, reg),
+	}
+}
+
+// Close finishes what was accepted and closes the store.
+func (s *Service) Close(context.Context) error { return s.store.Close() }
+
+// Backup implements RepoService.
+func (s *Service) Backup(ctx context.Context, r *repopb.BackupRequest) (*repopb.BackupResponse, error) {
+	if !filepath.IsAbs(r.GetPath()) {
+		return nil, errs.InvalidField("path", "must be absolute")
+	}
+	return s.store.Backup(ctx, r)
+}
+
+// Stats implements RepoService.
+func (s *Service) Stats(ctx context.Context, _ *repopb.Empty) (*repopb.StatsResponse, error) {
+	return s.store.Stats(ctx)
+}
+
+// empty makes the empty answer of a call that only fails or not.
+func empty(err error) (*repopb.Empty, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &repopb.Empty{}, nil
+}
+
+// forget invalidates keys of a cache whatever became of the caller's context.
+func forget[K comparable, V any](ctx context.Context, c cache.Cache[K, V], keys ...K) error {
+	return c.Invalidate(context.WithoutCancel(ctx), keys...)
+}

@@ -1,0 +1,243 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/id"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// group is a group's row beside its conversation's state.
+type group struct {
+	conv        *conversation
+	description string
+	ownerID     int64
+	maxMembers  int32
+	memberCount int32
+	joinPolicy  repopb.JoinPolicy
+}
+
+// card is the group as a user of that role sees it.
+func (g *group) card(role repopb.Role) *repopb.Group {
+	return &repopb.Group{
+		Id: g.conv.id, Name: g.conv.name, Description: g.description, Avatar: g.conv.avatar, OwnerId: g.ownerID,
+		MaxMembers: g.maxMembers, MemberCount: g.memberCount, JoinPolicy: g.joinPolicy,
+		CreatedAt: g.conv.createdAt, DissolvedAt: g.conv.dissolvedAt, MyRole: role,
+	}
+}
+
+// loadGroup reads the row of a conversation's group; false for what is no group.
+func loadGroup(q *conn, c *conversation) (g group, found bool, err error) {
+	g.conv = c
+	err = q.query("SELECT description, owner_id, max_members, member_count, join_policy FROM groups WHERE id = ?", func(r *stmt) error {
+		found = true
+		g.description, g.ownerID = r.text(0), r.int64(1)
+		g.maxMembers, g.memberCount, g.joinPolicy = r.int32(2), r.int32(3), repopb.JoinPolicy(r.int32(4))
+		return nil
+	}, c.id)
+	if err != nil {
+		return g, false, fmt.Errorf("read group: %w", err)
+	}
+	return g, found, nil
+}
+
+// group returns a group, nil when there is none.
+func (t *tx) group(groupID int64) (*group, error) {
+	c, err := t.conversation(groupID)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	g, found, err := loadGroup(t.c, c)
+	if err != nil || !found {
+		return nil, err
+	}
+	return &g, nil
+}
+
+// saveGroup stores a group's row and its conversation's.
+func (t *tx) saveGroup(g *group) error {
+	_, err := t.exec("UPDATE groups SET description = ?, owner_id = ?, max_members = ?, member_count = ?, join_policy = ? WHERE id = ?",
+		g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy), g.conv.id)
+	if err != nil {
+		return fmt.Errorf("save group: %w", err)
+	}
+	return t.saveConversation(g.conv)
+}
+
+// CreateGroup implements repo.Store.
+func (s *Store) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest) (*repopb.CreateGroupResponse, error) {
+	var out *repopb.CreateGroupResponse
+	err := s.write(ctx, func(t *tx) error {
+		var err error
+		out, err = t.createGroup(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (t *tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupResponse, error) {
+	card, owner := r.GetGroup(), r.GetGroup().GetOwnerId()
+	users := distinct(append([]int64{owner}, r.GetMemberIds()...))
+	if err := t.checkUsers("member_ids", users); err != nil {
+		return nil, err
+	}
+	if len(users) > int(card.GetMaxMembers()) {
+		return nil, errFull
+	}
+	c, err := t.newGroupConversation(card)
+	if err != nil {
+		return nil, err
+	}
+	g := &group{
+		conv: c, description: card.GetDescription(), ownerID: owner,
+		maxMembers: card.GetMaxMembers(), memberCount: int32(len(users)), joinPolicy: card.GetJoinPolicy(),
+	}
+	c.large = t.crosses(g)
+	if err := t.insertConversation(c); err != nil {
+		return nil, err
+	}
+	_, err = t.exec("INSERT INTO groups (id, description, owner_id, max_members, member_count, join_policy) VALUES (?, ?, ?, ?, ?, ?)",
+		c.id, g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy))
+	if err != nil {
+		return nil, fmt.Errorf("insert group: %w", err)
+	}
+	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.name, Avatar: c.avatar}
+	if err := t.append(c, ev); err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		role := repopb.Role_ROLE_MEMBER
+		if u == owner {
+			role = repopb.Role_ROLE_OWNER
+		}
+		if err := t.join(c, u, role); err != nil {
+			return nil, err
+		}
+	}
+	change := g.change(repopb.Role_ROLE_OWNER, ev)
+	change.AddedUserIds, change.BecameLarge = users, c.large
+	return &repopb.CreateGroupResponse{Change: change, Conversation: ownersView(c, ev)}, nil
+}
+
+// newGroupConversation makes the conversation under an id that is free; it is not stored yet.
+func (t *tx) newGroupConversation(card *repopb.Group) (*conversation, error) {
+	for {
+		groupID := id.New()
+		taken, err := t.conversation(groupID)
+		if err != nil {
+			return nil, err
+		}
+		if taken == nil {
+			return &conversation{
+				id: groupID, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP, name: card.GetName(), avatar: card.GetAvatar(), createdAt: t.now,
+			}, nil
+		}
+	}
+}
+
+// ownersView is a conversation right after its creation.
+func ownersView(c *conversation, created *repopb.Event) *repopb.ConversationView {
+	return &repopb.ConversationView{
+		Conversation: &repopb.Conversation{
+			Id: c.id, Type: c.kind, Name: c.name, Avatar: c.avatar, LastSeq: c.lastSeq, UpdatedAt: c.updatedAt, CreatedAt: c.createdAt,
+		},
+		LastMessage: created, Role: repopb.Role_ROLE_OWNER, ReadSeq: c.lastSeq, JoinedAt: c.createdAt,
+	}
+}
+
+// crosses tells whether a group is over the threshold and was not before.
+func (t *tx) crosses(g *group) bool {
+	return !g.conv.large && int(g.memberCount) > t.w.s.opt.LargeGroupThreshold
+}
+
+// change is what a mutation did, as its actor of that role sees it. ev is nil when it changed nothing.
+func (g *group) change(role repopb.Role, ev *repopb.Event) *repopb.GroupChange {
+	return &repopb.GroupChange{Event: ev, Group: g.card(role), Large: g.conv.large}
+}
+
+// Group implements repo.Store.
+func (s *Store) Group(ctx context.Context, r *repopb.GetGroupRequest) (*repopb.Group, error) {
+	var out *repopb.Group
+	err := s.read(ctx, func(q *conn) error {
+		g, m, err := readGroup(q, r.GetGroupId(), r.GetUserId())
+		if err != nil {
+			return err
+		}
+		out = g.card(m.roleNow())
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readGroup returns a group and the user's row in it, nil for who never was
+// in it: NotFound when there is none, or a dissolved one of others.
+func readGroup(q *conn, groupID, userID int64) (*group, *member, error) {
+	c := &conversation{id: groupID, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}
+	err := q.query("SELECT name, avatar, is_large, created_at, dissolved_at FROM conversations WHERE id = ?", func(r *stmt) error {
+		c.name, c.avatar, c.large, c.createdAt, c.dissolvedAt = r.text(0), r.text(1), r.bool(2), r.int64(3), r.int64(4)
+		return nil
+	}, groupID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read group: %w", err)
+	}
+	g, found, err := loadGroup(q, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found {
+		return nil, nil, errNoGroup
+	}
+	row, found, err := loadMember(q, groupID, userID)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read member: %w", err)
+	}
+	var m *member
+	if found {
+		m = &row
+	}
+	if c.dissolvedAt != 0 && !m.active() {
+		return nil, nil, errNoGroup
+	}
+	return &g, m, nil
+}
+
+// roleNow is UNSPECIFIED for who is not in the conversation.
+func (m *member) roleNow() repopb.Role {
+	if !m.active() {
+		return repopb.Role_ROLE_UNSPECIFIED
+	}
+	return m.role
+}
+
+// checkUsers answers Invalid for ids that no user has.
+func (t *tx) checkUsers(field string, ids []int64) error {
+	for _, u := range ids {
+		_, found, err := t.queryInt("SELECT 1 FROM users WHERE id = ?", u)
+		if err != nil {
+			return fmt.Errorf("read user: %w", err)
+		}
+		if !found {
+			return errs.InvalidField(field, "no such user: %s", id.Format(u))
+		}
+	}
+	return nil
+}
+
+// distinct keeps the first of each, in order.
+func distinct(ids []int64) []int64 {
+	seen := make(map[int64]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(v int64) bool {
+		again := seen[v]
+		seen[v] = true
+		return again
+	})
+}

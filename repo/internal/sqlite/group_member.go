@@ -1,0 +1,268 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// AddGroupMember implements repo.Store.
+func (s *Store) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRequest) (*repopb.GroupChange, error) {
+	users := distinct(r.GetUserIds())
+	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+		if len(users) == 1 && users[0] == r.GetActorId() {
+			return t.joinOpen(r.GetGroupId(), r.GetActorId())
+		}
+		g, actor, err := t.open(r.GetGroupId(), r.GetActorId(), repopb.Role_ROLE_ADMIN)
+		if err != nil {
+			return nil, err
+		}
+		fresh, err := t.strangers(g, users)
+		if err != nil {
+			return nil, err
+		}
+		if len(fresh) == 0 {
+			return g.change(actor.role, nil), nil
+		}
+		return t.admit(g, actor.userID, actor.role, fresh)
+	})
+}
+
+// joinOpen adds who asks for it, where the policy is open.
+func (t *tx) joinOpen(groupID, userID int64) (*repopb.GroupChange, error) {
+	g, err := t.approach(groupID, userID)
+	if err != nil {
+		return nil, err
+	}
+	if g.joinPolicy != repopb.JoinPolicy_JOIN_POLICY_OPEN {
+		return nil, errs.New(errs.Forbidden, "the group is not open to everybody")
+	}
+	return t.admit(g, userID, repopb.Role_ROLE_MEMBER, []int64{userID})
+}
+
+// approach returns the group that a stranger wants to be in.
+func (t *tx) approach(groupID, userID int64) (*group, error) {
+	g, err := t.group(groupID)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil {
+		return nil, errNoGroup
+	}
+	m, err := t.member(groupID, userID)
+	switch {
+	case err != nil:
+		return nil, err
+	case g.conv.dissolvedAt != 0 && m.active():
+		return nil, errDissolved
+	case g.conv.dissolvedAt != 0:
+		return nil, errNoGroup
+	case m.active():
+		return nil, errAlready
+	}
+	return g, nil
+}
+
+// strangers are those of the users who are not in the group.
+func (t *tx) strangers(g *group, users []int64) ([]int64, error) {
+	var out []int64
+	for _, u := range users {
+		m, err := t.member(g.conv.id, u)
+		if err != nil {
+			return nil, err
+		}
+		if !m.active() {
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
+
+// admit makes strangers members, with one event for all of them. role is the actor's.
+func (t *tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*repopb.GroupChange, error) {
+	if err := t.checkUsers("user_ids", users); err != nil {
+		return nil, err
+	}
+	if int(g.memberCount)+len(users) > int(g.maxMembers) {
+		return nil, errFull
+	}
+	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_MEMBER_JOINED, UserId: actorID, TargetUserIds: users}
+	if err := t.append(g.conv, ev); err != nil {
+		return nil, err
+	}
+	for _, u := range users {
+		if err := t.join(g.conv, u, repopb.Role_ROLE_MEMBER); err != nil {
+			return nil, err
+		}
+		if err := t.forgetJoinRequest(g.conv.id, u); err != nil {
+			return nil, err
+		}
+	}
+	g.memberCount += int32(len(users))
+	crossed := t.crosses(g)
+	g.conv.large = g.conv.large || crossed
+	change := g.change(role, ev)
+	change.AddedUserIds, change.BecameLarge = users, crossed
+	return change, t.saveGroup(g)
+}
+
+// RemoveGroupMember implements repo.Store.
+func (s *Store) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+		if r.GetActorId() == r.GetUserId() {
+			return t.leaveGroup(r.GetGroupId(), r.GetUserId())
+		}
+		g, actor, err := t.open(r.GetGroupId(), r.GetActorId(), repopb.Role_ROLE_ADMIN)
+		if err != nil {
+			return nil, err
+		}
+		m, err := t.target(g, r.GetUserId())
+		if err != nil {
+			return nil, err
+		}
+		if err := outranks(actor, m); err != nil {
+			return nil, err
+		}
+		return t.dismiss(g, repopb.EventKind_EVENT_KIND_MEMBER_REMOVED, actor, m)
+	})
+}
+
+func (t *tx) leaveGroup(groupID, userID int64) (*repopb.GroupChange, error) {
+	g, m, err := t.open(groupID, userID, repopb.Role_ROLE_MEMBER)
+	if err != nil {
+		return nil, err
+	}
+	if m.role == repopb.Role_ROLE_OWNER {
+		return nil, errs.New(errs.Conflict, "the owner cannot leave: transfer or dissolve the group first")
+	}
+	return t.dismiss(g, repopb.EventKind_EVENT_KIND_MEMBER_LEFT, m, m)
+}
+
+// dismiss ends a membership.
+func (t *tx) dismiss(g *group, kind repopb.EventKind, actor, m *member) (*repopb.GroupChange, error) {
+	ev := &repopb.Event{Kind: kind, UserId: actor.userID, TargetUserIds: []int64{m.userID}}
+	if err := t.append(g.conv, ev); err != nil {
+		return nil, err
+	}
+	if err := t.leave(g.conv, m); err != nil {
+		return nil, err
+	}
+	g.memberCount--
+	change := g.change(actor.roleNow(), ev)
+	change.RemovedUserIds = []int64{m.userID}
+	return change, t.saveGroup(g)
+}
+
+// UpdateGroupMember implements repo.Store.
+func (s *Store) UpdateGroupMember(ctx context.Context, r *repopb.UpdateGroupMemberRequest) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+		least := repopb.Role_ROLE_ADMIN
+		if r.Role != nil {
+			least = repopb.Role_ROLE_OWNER
+		}
+		g, actor, err := t.open(r.GetGroupId(), r.GetActorId(), least)
+		if err != nil {
+			return nil, err
+		}
+		m, err := t.target(g, r.GetUserId())
+		if err != nil {
+			return nil, err
+		}
+		if r.Role != nil {
+			return t.setRole(g, actor, m, r.GetRole())
+		}
+		return t.mute(g, actor, m, r.GetMutedUntil())
+	})
+}
+
+func (t *tx) setRole(g *group, actor, m *member, role repopb.Role) (*repopb.GroupChange, error) {
+	if m == actor {
+		return nil, errs.New(errs.Conflict, "the owner stays the owner: transfer the group first")
+	}
+	if m.role == role {
+		return g.change(actor.role, nil), nil
+	}
+	ev := &repopb.Event{
+		Kind: repopb.EventKind_EVENT_KIND_ROLE_CHANGED, UserId: actor.userID, TargetUserIds: []int64{m.userID}, Role: role,
+	}
+	if err := t.append(g.conv, ev); err != nil {
+		return nil, err
+	}
+	m.role = role
+	return g.change(actor.role, ev), t.saveMember(m)
+}
+
+// mute silences a member until a time; one that has passed lifts the mute.
+func (t *tx) mute(g *group, actor, m *member, until int64) (*repopb.GroupChange, error) {
+	if err := outranks(actor, m); err != nil {
+		return nil, err
+	}
+	if until <= t.now {
+		until = 0
+	}
+	if m.mutedUntil == until {
+		return g.change(actor.role, nil), nil
+	}
+	ev := &repopb.Event{
+		Kind: repopb.EventKind_EVENT_KIND_MEMBER_MUTED, UserId: actor.userID, TargetUserIds: []int64{m.userID}, MutedUntil: until,
+	}
+	if err := t.append(g.conv, ev); err != nil {
+		return nil, err
+	}
+	m.mutedUntil = until
+	return g.change(actor.role, ev), t.saveMember(m)
+}
+
+// groupMembersQuery pages the present members of a group by user id.
+const groupMembersQuery = `SELECT m.user_id, u.username, u.nickname, u.avatar, m.role, m.muted_until, m.joined_at
+	FROM members m JOIN users u ON u.id = m.user_id
+	WHERE m.conversation_id = ? AND m.user_id > ? AND m.left_at = 0 ORDER BY m.user_id LIMIT ?`
+
+// GroupMembers implements repo.Store.
+func (s *Store) GroupMembers(ctx context.Context, r *repopb.GetGroupMembersRequest) (*repopb.GetGroupMembersResponse, error) {
+	var out *repopb.GetGroupMembersResponse
+	err := s.read(ctx, func(q *conn) error {
+		out = &repopb.GetGroupMembersResponse{}
+		if err := readable(q, r.GetGroupId(), r.GetActorId()); err != nil {
+			return err
+		}
+		limit := int(r.GetLimit())
+		err := q.query(groupMembersQuery, func(row *stmt) error {
+			if len(out.GetMembers()) == limit {
+				out.HasMore = true
+				return nil
+			}
+			out.Members = append(out.Members, &repopb.Member{
+				UserId: row.int64(0), Username: row.text(1), Nickname: row.text(2), Avatar: row.text(3),
+				Role: repopb.Role(row.int32(4)), MutedUntil: row.int64(5), JoinedAt: row.int64(6),
+			})
+			return nil
+		}, r.GetGroupId(), r.GetAfterUserId(), limit+1)
+		if err != nil {
+			return fmt.Errorf("read members: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// readable is NotFound unless the actor is in the group; actor 0 is the server itself.
+func readable(q *conn, groupID, actorID int64) error {
+	if actorID == 0 {
+		_, found, err := q.queryInt("SELECT 1 FROM groups WHERE id = ?", groupID)
+		if err == nil && !found {
+			err = errNoGroup
+		}
+		return err
+	}
+	_, m, err := readGroup(q, groupID, actorID)
+	if err == nil && !m.active() {
+		err = errNoGroup
+	}
+	return err
+}

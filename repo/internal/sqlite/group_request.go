@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// CreateJoinRequest implements repo.Store.
+func (s *Store) CreateJoinRequest(ctx context.Context, r *repopb.CreateJoinRequestRequest) error {
+	return s.write(ctx, func(t *tx) error {
+		g, err := t.approach(r.GetGroupId(), r.GetUserId())
+		if err != nil {
+			return err
+		}
+		switch g.joinPolicy {
+		case repopb.JoinPolicy_JOIN_POLICY_APPROVAL:
+		case repopb.JoinPolicy_JOIN_POLICY_OPEN:
+			return errs.New(errs.Conflict, "the group is open: join it")
+		default:
+			return errs.New(errs.Forbidden, "only an owner or admin can add members to this group")
+		}
+		if err := t.checkUsers("user_id", []int64{r.GetUserId()}); err != nil {
+			return err
+		}
+		_, err = t.exec("INSERT INTO join_requests (group_id, user_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			r.GetGroupId(), r.GetUserId(), t.now)
+		if err != nil {
+			return fmt.Errorf("insert join request: %w", err)
+		}
+		return nil
+	})
+}
+
+func (t *tx) forgetJoinRequest(groupID, userID int64) error {
+	if _, err := t.exec("DELETE FROM join_requests WHERE group_id = ? AND user_id = ?", groupID, userID); err != nil {
+		return fmt.Errorf("delete join request: %w", err)
+	}
+	return nil
+}
+
+// joinRequestsQuery pages the requests of a group by age. A cursor whose request was decided starts anew.
+const joinRequestsQuery = `SELECT j.user_id, u.username, u.nickname, u.avatar, j.created_at
+	FROM join_requests j JOIN users u ON u.id = j.user_id
+	WHERE j.group_id = ? AND (j.created_at, j.user_id) > (?, ?) ORDER BY j.created_at, j.user_id LIMIT ?`
+
+// JoinRequests implements repo.Store.
+func (s *Store) JoinRequests(ctx context.Context, r *repopb.ListJoinRequestsRequest) (*repopb.ListJoinRequestsResponse, error) {
+	var out *repopb.ListJoinRequestsResponse
+	err := s.read(ctx, func(q *conn) error {
+		out = &repopb.ListJoinRequestsResponse{}
+		_, m, err := readGroup(q, r.GetGroupId(), r.GetActorId())
+		switch {
+		case err != nil:
+			return err
+		case !m.active():
+			return errNoGroup
+		case m.role < repopb.Role_ROLE_ADMIN:
+			return errs.New(errs.Forbidden, "only an owner or admin can do that")
+		}
+		after, found, err := q.queryInt("SELECT created_at FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetAfterUserId())
+		if err != nil {
+			return fmt.Errorf("read join request: %w", err)
+		}
+		afterUser := r.GetAfterUserId()
+		if !found {
+			after, afterUser = 0, 0
+		}
+		limit := int(r.GetLimit())
+		err = q.query(joinRequestsQuery, func(row *stmt) error {
+			if len(out.GetRequests()) == limit {
+				out.HasMore = true
+				return nil
+			}
+			out.Requests = append(out.Requests, &repopb.JoinRequest{
+				UserId: row.int64(0), Username: row.text(1), Nickname: row.text(2), Avatar: row.text(3), CreatedAt: row.int64(4),
+			})
+			return nil
+		}, r.GetGroupId(), after, afterUser, limit+1)
+		if err != nil {
+			return fmt.Errorf("read join requests: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DecideJoinRequest implements repo.Store.
+func (s *Store) DecideJoinRequest(ctx context.Context, r *repopb.DecideJoinRequestRequest) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+		g, actor, err := t.open(r.GetGroupId(), r.GetActorId(), repopb.Role_ROLE_ADMIN)
+		if err != nil {
+			return nil, err
+		}
+		_, found, err := t.queryInt("SELECT 1 FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetUserId())
+		if err != nil {
+			return nil, fmt.Errorf("read join request: %w", err)
+		}
+		if !found {
+			return nil, errs.New(errs.NotFound, "no such request")
+		}
+		if !r.GetApprove() {
+			return g.change(actor.role, nil), t.forgetJoinRequest(r.GetGroupId(), r.GetUserId())
+		}
+		return t.admit(g, actor.userID, actor.role, []int64{r.GetUserId()})
+	})
+}
