@@ -32,6 +32,7 @@ type WebSocketConfig struct {
 	FlushWorkers       int           `koanf:"flush_workers"`        // 0: one a processor, at least two
 	MaxUnauthenticated int           `koanf:"max_unauthenticated"`  // sockets that have not authenticated yet
 	MaxMalformed       int           `koanf:"max_malformed_frames"` // a minute, then 4508
+	MaxFrameBytes      int           `koanf:"max_frame_bytes"`      // of a client's frame, then 4501
 }
 
 // LimitsConfig holds the rates that a client may not exceed. Rates are per second.
@@ -60,6 +61,7 @@ func DefaultConfig() Config {
 			QueueMaxBytes:      1 << 20,
 			MaxUnauthenticated: 5000,
 			MaxMalformed:       10,
+			MaxFrameBytes:      256 << 10,
 		},
 		HTTP: DefaultHTTPConfig(),
 		Limits: LimitsConfig{
@@ -84,6 +86,10 @@ func (c Config) Validate() error {
 	}
 	if err := c.WebSocket.validate(); err != nil {
 		return fmt.Errorf("websocket.%w", err)
+	}
+	// JSON may take six bytes for one of the content.
+	if c.WebSocket.MaxFrameBytes < 6*c.MaxMessageBytes+1024 {
+		return errors.New("websocket.max_frame_bytes: must be at least six times max_message_bytes and 1,024")
 	}
 	if err := c.HTTP.Validate(); err != nil {
 		return fmt.Errorf("http.%w", err)
@@ -118,6 +124,7 @@ func (c WebSocketConfig) validate() error {
 		{"queue_max_bytes", c.QueueMaxBytes, c.QueueBodyBytes, 1 << 30},
 		{"flush_workers", c.FlushWorkers, 0, 1024},
 		{"max_unauthenticated", c.MaxUnauthenticated, 1, 10_000_000},
+		{"max_frame_bytes", c.MaxFrameBytes, 1 << 10, 64 << 20},
 		{"max_malformed_frames", c.MaxMalformed, 1, 1_000_000},
 	} {
 		if n.value < n.min || n.value > n.max {

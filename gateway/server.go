@@ -2,34 +2,67 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/limit"
 )
 
 // Server is the public face: it upgrades and reads sockets and answers the
 // HTTP API, by asking logic and publishing to the bus.
 type Server struct {
-	cfg     Config
-	hub     *Hub
-	logic   logicpb.LogicServiceServer
-	bus     bus.Bus
-	log     *slog.Logger
-	reg     prometheus.Registerer
-	handler http.Handler
+	cfg      Config
+	hub      *Hub
+	logic    logicpb.LogicServiceServer
+	bus      bus.Bus
+	log      *slog.Logger
+	reg      prometheus.Registerer
+	handler  http.Handler
+	connects *limit.Limiter
+	sends    *limit.Limiter
+	exempt   []netip.Prefix
+
+	readers sync.WaitGroup // the reading goroutines
+
+	mu              sync.Mutex // guards what follows
+	draining        bool
+	unauthenticated map[string]int // sockets by client address
+	strangers       int            // their sum
 }
 
-// NewServer makes a server on top of a hub. Close or Drain it in the end.
+// Keys that the limiters remember.
+const maxLimitKeys = 1 << 16
+
+// NewServer makes a server on top of a hub. Drain it in the end.
 func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus, log *slog.Logger, reg prometheus.Registerer) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, hub: hub, logic: logic, bus: b, log: log, reg: reg}
+	s := &Server{
+		cfg: cfg, hub: hub, logic: logic, bus: b, log: log, reg: reg,
+		connects:        limit.New(limit.Config{Rate: cfg.Limits.ConnectRate, Burst: cfg.Limits.ConnectBurst}, maxLimitKeys),
+		sends:           limit.New(limit.Config{Rate: cfg.Limits.SendRate, Burst: cfg.Limits.SendBurst}, maxLimitKeys),
+		unauthenticated: map[string]int{},
+	}
+	for _, a := range cfg.Limits.ExemptAddresses {
+		p, err := netip.ParsePrefix(a)
+		if err != nil {
+			return nil, fmt.Errorf("limits.exempt_addresses: %w", err)
+		}
+		s.exempt = append(s.exempt, p)
+	}
 	r := chi.NewRouter()
 	s.mountHTTP(r)
 	r.Get("/ws", s.serveWS)
@@ -40,7 +73,102 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 // Handler serves everything that is public.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Drain stops accepting sockets and closes those that exist over a window.
-func (s *Server) Drain(context.Context) error { return nil }
+// allowSend takes one send from a user's rate: RateLimited when it is used up.
+func (s *Server) allowSend(userID int64) error {
+	if ok, after := s.sends.Allow(strconv.FormatInt(userID, 10)); !ok {
+		return errs.New(errs.RateLimited, "too many messages").RetryAfter(after)
+	}
+	return nil
+}
 
-func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {}
+// limited reports whether limits per address apply to a client.
+func (s *Server) limited(address string) bool {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return true
+	}
+	a = a.Unmap()
+	for _, p := range s.exempt {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// enter counts a socket in, and against its address until it has authenticated.
+func (s *Server) enter(address string, authenticated bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return errDraining
+	}
+	if !authenticated {
+		if s.strangers >= s.cfg.WebSocket.MaxUnauthenticated ||
+			s.limited(address) && s.unauthenticated[address] >= s.cfg.Limits.UnauthenticatedPerAddress {
+			return errs.New(errs.RateLimited, "too many connections that have not authenticated").RetryAfter(time.Second)
+		}
+		s.unauthenticated[address]++
+		s.strangers++
+	}
+	s.readers.Add(1)
+	return nil
+}
+
+// known ends the count of a socket against its address.
+func (s *Server) known(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.addr == "" {
+		return
+	}
+	if s.unauthenticated[c.addr]--; s.unauthenticated[c.addr] <= 0 {
+		delete(s.unauthenticated, c.addr)
+	}
+	s.strangers--
+	c.addr = ""
+}
+
+var errDraining = errs.New(errs.Unavailable, "the server is stopping").RetryAfter(time.Second)
+
+// Drain stops accepting sockets and closes those that exist, in random order
+// over the drain window, so that their clients do not come back at once. It
+// returns when all are closed, or with ctx's error after closing the rest at once.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+
+	conns := s.hub.all()
+	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
+	// A few connections need no window: one a millisecond at most.
+	window := min(s.cfg.WebSocket.DrainWindow, time.Duration(len(conns))*time.Millisecond)
+	start := time.Now()
+	for i, c := range conns {
+		wait := time.Until(start.Add(window * time.Duration(i) / time.Duration(len(conns))))
+		if wait > 0 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+		}
+		c.close(closing{code: codeDrain, reason: "the server is stopping", window: window})
+	}
+	done := make(chan struct{})
+	go func() {
+		s.readers.Wait()
+		s.hub.flusher.wg.Wait()
+		s.hub.wheel.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range s.hub.all() {
+		c.abort()
+	}
+	<-done
+	return ctx.Err()
+}

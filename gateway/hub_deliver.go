@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/gateway/internal/wire"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// delivering is the state of one Deliver: frames are queued first, and each
+// connection that got any is given to the flusher once, at the end.
+type delivering struct {
+	h     *Hub
+	now   time.Time
+	dirty []*conn
+	count int
+}
+
+var dirtyPool = sync.Pool{New: func() any { return &delivering{} }}
+
+// Deliver implements GatewayService.
+func (h *Hub) Deliver(_ context.Context, req *gatewaypb.DeliverRequest) (*gatewaypb.DeliverResponse, error) {
+	d := dirtyPool.Get().(*delivering)
+	d.h, d.now = h, time.Now()
+	for _, r := range req.GetResults() {
+		d.result(r)
+	}
+	resp := &gatewaypb.DeliverResponse{}
+	for _, delivery := range req.GetDeliveries() {
+		var offline []int64
+		d.delivery(delivery, req.GetReportOffline(), &offline)
+		if req.GetReportOffline() {
+			resp.Offline = append(resp.Offline, &gatewaypb.OfflineUsers{UserIds: offline})
+		}
+	}
+	h.flusher.push(d.dirty...)
+	h.metrics.deliveries.Add(float64(d.count))
+	clear(d.dirty)
+	*d = delivering{dirty: d.dirty[:0]}
+	dirtyPool.Put(d)
+	return resp, nil
+}
+
+func (d *delivering) put(c *conn, f *outFrame) {
+	d.count++
+	if c.enqueue(f) {
+		d.dirty = append(d.dirty, c)
+	}
+}
+
+// result answers the frame or request that a message came from.
+func (d *delivering) result(r *gatewaypb.Result) {
+	o := r.GetOrigin()
+	if o.GetGatewayId() != d.h.id || d.h.answerWaiter(r) {
+		return
+	}
+	c := d.h.lookup(o.GetConnectionId())
+	if c == nil {
+		return
+	}
+	d.h.observeAck(o)
+	clientID := r.GetClientMsgId()
+	if clientID == o.GetRequestId() {
+		clientID = "" // made up here
+	}
+	if r.GetCode() != 0 {
+		c.answer(d, wire.AppendError(wire.NewText(256), o.GetFrameId(), clientID, r.GetCode(), r.GetError(), r.GetDetails()))
+		return
+	}
+	e := r.GetEvent()
+	c.mu.Lock()
+	if c.seen != nil {
+		c.seen.add(e.GetConversationId(), e.GetSeq()) // the client has it by this answer
+	}
+	c.mu.Unlock()
+	c.answer(d, wire.AppendAck(wire.NewText(256), o.GetFrameId(), clientID, e, r.GetDuplicate()))
+}
+
+func (c *conn) answer(d *delivering, payload []byte) {
+	if c.enqueue(controlFrame(payload)) {
+		d.dirty = append(d.dirty, c)
+	}
+}
+
+func (d *delivering) delivery(v *gatewaypb.Delivery, report bool, offline *[]int64) {
+	f := frameOf(v)
+	if f == nil {
+		return
+	}
+	// Before the body, so that who comes back sees its own return.
+	for _, userID := range v.GetAttachUserIds() {
+		d.h.attach(userID, f.conversation, v.GetIndex())
+	}
+	var except int64
+	if v.GetExcept().GetGatewayId() == d.h.id {
+		except = v.GetExcept().GetConnectionId()
+	}
+	if v.GetInterested() {
+		d.toInterested(f, except)
+	} else {
+		d.toUsers(f, v.GetUserIds(), except, report, offline)
+	}
+	for _, userID := range v.GetDetachUserIds() {
+		d.h.detach(userID, f.conversation, f.seq)
+	}
+}
+
+// frameOf encodes a delivery once for all its recipients; nil for one without a body.
+func frameOf(v *gatewaypb.Delivery) *outFrame {
+	switch b := v.GetBody().(type) {
+	case *gatewaypb.Delivery_Event:
+		return eventFrame(b.Event)
+	case *gatewaypb.Delivery_Read:
+		p := b.Read
+		return &outFrame{
+			wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
+			conversation: p.GetConversationId(), class: classRead,
+		}
+	case *gatewaypb.Delivery_Typing:
+		return &outFrame{
+			wire:         wire.Seal(wire.AppendTyping(wire.NewText(128), b.Typing.GetConversationId(), b.Typing.GetUserId())),
+			conversation: b.Typing.GetConversationId(), class: classSoft,
+		}
+	case *gatewaypb.Delivery_Hidden:
+		return hiddenFrame(b.Hidden)
+	}
+	return nil
+}
+
+func eventFrame(e *repopb.Event) *outFrame {
+	return &outFrame{
+		wire:         wire.Seal(wire.AppendEntry(wire.NewText(384+len(e.GetContent())*9/8), e)),
+		conversation: e.GetConversationId(), seq: e.GetSeq(), class: classEvent,
+	}
+}
+
+func hiddenFrame(v *repopb.Hidden) *outFrame {
+	return &outFrame{
+		wire:         wire.Seal(wire.AppendObject(wire.NewText(160), "event", "", wire.HiddenOf(v))),
+		conversation: v.GetConversationId(), class: classRead,
+	}
+}
+
+func (d *delivering) toUsers(f *outFrame, userIDs []int64, except int64, report bool, offline *[]int64) {
+	for _, userID := range userIDs {
+		s := d.h.userShard(userID)
+		s.mu.RLock()
+		c := s.first[userID]
+		if c == nil && report {
+			*offline = append(*offline, userID)
+		}
+		if c != nil && f.conversation != 0 && d.h.tombs.has(userID, f.conversation, d.now) {
+			c = nil
+		}
+		for ; c != nil; c = c.nextOfUser {
+			if c.id != except && (f.class != classSoft || c.looksAt(f.conversation)) {
+				d.put(c, f)
+			}
+		}
+		s.mu.RUnlock()
+	}
+}
+
+func (d *delivering) toInterested(f *outFrame, except int64) {
+	s := &d.h.index[shardOf(f.conversation)]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for c := range s.audience[f.conversation] {
+		if c.id != except && (f.class != classSoft || c.looksAt(f.conversation)) {
+			d.put(c, f)
+		}
+	}
+}
+
+// looksAt reports whether the conversation is on the client's screen.
+func (c *conn) looksAt(conversation int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.open, conversation)
+}
+
+func (h *Hub) attach(userID, conversation int64, index bool) {
+	h.tombs.remove(userID, conversation)
+	if !index {
+		return
+	}
+	for _, c := range h.ofUser(userID) {
+		h.addToIndex(c, conversation)
+	}
+}
+
+// detach lets nothing of the conversation reach the user any more, what is
+// queued included, except the entry keepSeq that says so.
+func (h *Hub) detach(userID, conversation, keepSeq int64) {
+	s := h.userShard(userID)
+	s.mu.Lock() // no delivery to these users is half way
+	h.tombs.add(userID, conversation, time.Now())
+	s.mu.Unlock()
+	for _, c := range h.ofUser(userID) {
+		h.removeFromIndex(c, conversation)
+		c.forget(conversation, keepSeq)
+	}
+}
+
+// Disconnect implements GatewayService.
+func (h *Hub) Disconnect(_ context.Context, req *gatewaypb.DisconnectRequest) (*gatewaypb.DisconnectResponse, error) {
+	resp := &gatewaypb.DisconnectResponse{}
+	for _, c := range h.ofUser(req.GetUserId()) {
+		_, sessionID := c.identity()
+		listed := len(req.GetSessionIds()) == 0 || slices.Contains(req.GetSessionIds(), sessionID)
+		if !listed || req.GetExceptSessionId() != 0 && sessionID == req.GetExceptSessionId() {
+			continue
+		}
+		c.close(closing{code: int(req.GetCode()), reason: req.GetReason(), purge: true})
+		resp.Closed++
+	}
+	return resp, nil
+}
+
+// Stats implements GatewayService.
+func (h *Hub) Stats(_ context.Context, req *gatewaypb.StatsRequest) (*gatewaypb.StatsResponse, error) {
+	resp := &gatewaypb.StatsResponse{QueuedBytes: h.queuedBytes()}
+	for i := range hubShards {
+		cs, us := &h.conns[i], &h.users[i]
+		cs.mu.RLock()
+		resp.Connections += int64(len(cs.byID))
+		cs.mu.RUnlock()
+		us.mu.RLock()
+		resp.Users += int64(len(us.first))
+		us.mu.RUnlock()
+	}
+	for _, userID := range req.GetOnlineOf() {
+		s := h.userShard(userID)
+		s.mu.RLock()
+		if s.first[userID] != nil {
+			resp.Online = append(resp.Online, userID)
+		}
+		s.mu.RUnlock()
+	}
+	return resp, nil
+}
+
+func (h *Hub) queuedBytes() (n int64) {
+	for i := range h.conns {
+		s := &h.conns[i]
+		s.mu.RLock()
+		for _, c := range s.byID {
+			c.mu.Lock()
+			n += int64(c.queued)
+			c.mu.Unlock()
+		}
+		s.mu.RUnlock()
+	}
+	return n
+}

@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/gochat-im/gochat/gateway/internal/wire"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// Pages of one sync, each of logic's size, before it is cut short: a client
+// that needs more asks again with the cursor.
+const maxSyncPages = 10_000
+
+// syncing is one sync: what was missed goes out while live events are held
+// back; then those that the sync did not cover follow. Each entry reaches the
+// connection once.
+type syncing struct {
+	s      *Server
+	c      *conn
+	hold   *liveHold
+	sent   map[int64]int64 // by conversation: the last seq that the client has, by this sync or by its word
+	tooFar map[int64]wire.TooFar
+	cursor int64
+}
+
+// doSync answers a sync frame, in the connection's own goroutine: it reads no
+// other frame meanwhile.
+func (s *Server) doSync(c *conn, f *wire.Frame, userID int64) error {
+	req := &repopb.GetChangesRequest{UserId: userID, Have: f.Conversations}
+	if f.HasCursor && f.Cursor != "" {
+		since, err := wire.ParseSyncCursor(f.Cursor)
+		if err != nil {
+			return err
+		}
+		req.Since = since
+	}
+	y := &syncing{
+		s: s, c: c, hold: &liveHold{drained: make(chan struct{}, 1)},
+		sent: map[int64]int64{}, tooFar: map[int64]wire.TooFar{},
+	}
+	c.setBusy(true)
+	defer c.setBusy(false)
+	c.mu.Lock()
+	c.sync = y.hold
+	c.mu.Unlock()
+	if err := y.pages(req); err != nil {
+		y.finish(f.ID, false)
+		return err
+	}
+	// Live events that did not fit are in the log by now.
+	for !y.finish(f.ID, true) {
+		if err := y.pages(&repopb.GetChangesRequest{UserId: userID, Since: y.cursor}); err != nil {
+			y.finish(f.ID, false)
+			return err
+		}
+	}
+	return nil
+}
+
+// pages sends the pages of one run through the changes.
+func (y *syncing) pages(req *repopb.GetChangesRequest) error {
+	for range maxSyncPages {
+		if err := y.waitForRoom(); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 4*callTimeout)
+		resp, err := y.s.logic.Sync(ctx, req)
+		cancel()
+		if err != nil {
+			return err
+		}
+		y.page(resp)
+		if resp.GetNext() == nil {
+			y.cursor = resp.GetCursor()
+			return nil
+		}
+		req = &repopb.GetChangesRequest{
+			UserId: req.GetUserId(), Since: req.GetSince(), Have: req.GetHave(), Position: resp.GetNext(),
+		}
+	}
+	return errs.New(errs.Unavailable, "too much to catch up with at once: sync again")
+}
+
+func (y *syncing) page(resp *repopb.GetChangesResponse) {
+	c := y.c
+	c.mu.Lock()
+	flush := false
+	for _, e := range resp.GetEvents() {
+		conversation, seq := e.GetConversationId(), e.GetSeq()
+		if seq <= y.sent[conversation] {
+			continue
+		}
+		y.sent[conversation] = seq
+		if c.seen.has(conversation, seq) || c.hub.tombs.has(c.userID, conversation, time.Now()) && !aboutRemoval(e) {
+			continue
+		}
+		f := eventFrame(e)
+		f.class = classControl // not a live event: it is paced instead
+		flush = c.enqueueLocked(f) || flush
+	}
+	for _, p := range resp.GetReads() {
+		flush = c.enqueueLocked(&outFrame{
+			wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
+			conversation: p.GetConversationId(), class: classRead,
+		}) || flush
+	}
+	for _, v := range resp.GetHidden() {
+		flush = c.enqueueLocked(hiddenFrame(v)) || flush
+	}
+	c.mu.Unlock()
+	for _, t := range resp.GetTooFar() {
+		id := t.GetConversationId()
+		y.tooFar[id] = wire.TooFar{ConversationID: wire.ID(id), AfterSeq: t.GetAfterSeq(), LastSeq: t.GetLastSeq()}
+		y.sent[id] = max(y.sent[id], t.GetLastSeq())
+	}
+	if flush {
+		c.hub.flusher.push(c)
+	}
+}
+
+// aboutRemoval: who has left still learns that from a sync.
+func aboutRemoval(e *repopb.Event) bool {
+	switch e.GetKind() {
+	case repopb.EventKind_EVENT_KIND_MEMBER_LEFT, repopb.EventKind_EVENT_KIND_MEMBER_REMOVED, repopb.EventKind_EVENT_KIND_DISSOLVED:
+		return true
+	default:
+		return false
+	}
+}
+
+// waitForRoom paces a sync to the socket: a page is asked for when the last one is on its way.
+func (y *syncing) waitForRoom() error {
+	c := y.c
+	timer := time.NewTimer(2 * c.hub.cfg.WebSocket.WriteTimeout)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		queued, closing := c.queued, c.closing
+		c.mu.Unlock()
+		if closing {
+			return errs.New(errs.Unavailable, "the connection is closing")
+		}
+		if queued <= c.hub.cfg.WebSocket.QueueSoftBytes/2 {
+			return nil
+		}
+		select {
+		case <-y.hold.drained:
+		case <-timer.C:
+			c.close(tooSlow)
+		}
+	}
+}
+
+var tooSlow = closing{code: codeSlowConsumer, reason: "too slow", purge: true}
+
+// finish ends the sync and lets the held events go; with answer it says so to
+// the client first. It does nothing and reports false when some were forgotten.
+func (y *syncing) finish(frameID string, answer bool) bool {
+	c := y.c
+	c.mu.Lock()
+	flush := false
+	if answer {
+		if y.hold.overflowed {
+			y.hold.overflowed = false
+			c.mu.Unlock()
+			return false
+		}
+		done := wire.SyncDone{Cursor: wire.FormatSyncCursor(y.cursor), Complete: len(y.tooFar) == 0}
+		for _, t := range y.tooFar {
+			done.TooFar = append(done.TooFar, t)
+		}
+		flush = c.enqueueLocked(controlFrame(wire.AppendObject(wire.NewText(256), "sync", frameID, done)))
+	}
+	c.sync = nil
+	if answer {
+		c.seen, c.seenUntil = nil, 0
+	}
+	for _, f := range y.hold.frames {
+		if f.seq > y.sent[f.conversation] || !answer {
+			flush = c.enqueueEvent(f) || flush
+		}
+	}
+	c.mu.Unlock()
+	if flush {
+		c.hub.flusher.push(c)
+	}
+	return true
+}
