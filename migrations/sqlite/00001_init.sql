@@ -16,14 +16,12 @@ CREATE TABLE users (
     nickname_key  TEXT    NOT NULL,
     avatar        TEXT    NOT NULL,
     email         TEXT    NOT NULL,
-    email_key     TEXT    NOT NULL,
     password_hash TEXT    NOT NULL,
     status        INTEGER NOT NULL,
     created_at    INTEGER NOT NULL,
     updated_at    INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX users_username ON users (username_key);
-CREATE UNIQUE INDEX users_email ON users (email_key) WHERE email_key <> '';
 CREATE INDEX users_nickname ON users (nickname_key, username_key);
 
 CREATE TABLE invitations (
