@@ -1,0 +1,231 @@
+package task
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+	"github.com/gochat-im/gochat/task/taskpb"
+)
+
+func TestPersistAnswersAndDeliversABatchInOneCall(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.group(7, 1, 2, 3)
+	muted := message(7, 2, "b")
+	muted.Message.Content = "muted"
+	f.persistAll(t, message(7, 1, "a"), muted, message(7, 2, "c"), message(7, 1, "a"))
+
+	if len(f.sockets.requests) != 1 || f.store.created != 1 {
+		t.Fatalf("%d deliver calls and %d store calls, want one each", len(f.sockets.requests), f.store.created)
+	}
+	var got []string
+	for _, r := range f.sockets.results() {
+		got = append(got, fmt.Sprint(r.Origin.ConnectionId, r.ClientMsgId, r.Event.GetSeq(), r.Duplicate, r.Code))
+	}
+	equal(t, "results", got, []string{"1a1 false 0", "2b0 false 1005", "2c2 false 0", "1a1 true 0"})
+	equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2})
+	d := f.sockets.deliveries()[0]
+	equal(t, "receivers", d.UserIds, []int64{1, 2, 3})
+	if d.Except.GetConnectionId() != 1 || d.GetEvent().ConversationType != repopb.ConversationType_CONVERSATION_TYPE_GROUP {
+		t.Errorf("delivery = %v", d)
+	}
+	if stored := f.store.logs[7][0]; stored.ConversationType != 0 {
+		t.Error("the shared event was changed")
+	}
+	if f.topics.count(taskpb.PushTopic) != 0 || f.store.outboxLen() != 0 || f.sockets.requests[0].ReportOffline {
+		t.Error("push is off, but its machinery ran")
+	}
+}
+
+func TestPersistDoesNotDeliverADuplicateAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.group(7, 1, 2)
+	f.persistAll(t, message(7, 1, "a"))
+	f.persistAll(t, message(7, 1, "a"), message(7, 2, "b"))
+	equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2})
+	results := f.sockets.results()
+	if !results[1].Duplicate || results[1].Event.Seq != 1 {
+		t.Errorf("second result = %v, want the first one's as a duplicate", results[1])
+	}
+}
+
+func TestPersistAfterARestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.store.group(7, 1, 2)
+		f.persistAll(t, message(7, 1, "old"))
+		time.Sleep(2 * redeliverWithin)
+		f.persistAll(t, message(7, 1, "recent"))
+		f.persist.order = newOrder(1000) // a new process: it knows no positions
+		f.sockets.requests = nil
+		f.persistAll(t, message(7, 1, "old"), message(7, 1, "recent"))
+		// The recent one may have been stored by a process that ended before it delivered.
+		equal(t, "delivered", f.sockets.seqs(7), []int64{2})
+	})
+}
+
+func TestPersistCompletesOneToOneMessages(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.routes[7] = &repopb.Route{ConversationId: 7, Type: repopb.ConversationType_CONVERSATION_TYPE_SINGLE, MemberIds: []int64{1, 2}}
+	f.persistAll(t, message(7, 2, "a"))
+	e := f.sockets.deliveries()[0].GetEvent()
+	if e.PeerId != 1 || e.ConversationType != repopb.ConversationType_CONVERSATION_TYPE_SINGLE {
+		t.Errorf("event = %v, want peer 1 of a one-to-one", e)
+	}
+}
+
+func TestPersistWaitsForTheStoreThenRefuses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.store.group(7, 1, 2)
+		event := f.store.commit(7, repopb.EventKind_EVENT_KIND_GROUP_UPDATED)
+		f.store.setDown(errs.New(errs.Unavailable, "disk"))
+		for range 9 {
+			if err := f.handlePersist(t.Context(), message(7, 1, "a")); errs.CodeOf(err) != errs.Unavailable {
+				t.Fatalf("error = %v, want unavailable, so that the bus tries again", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := len(f.sockets.results()); n != 0 {
+			t.Fatalf("%d answers before the time was over", n)
+		}
+		time.Sleep(time.Second)
+		f.persistAll(t, message(7, 1, "a"), committed(event))
+		f.persistAll(t, message(7, 2, "b")) // whoever comes later is told at once
+		results := f.sockets.results()
+		if len(results) != 2 {
+			t.Fatalf("%d answers, want 2", len(results))
+		}
+		for _, r := range results {
+			if r.Code != int32(errs.Unavailable) || r.Details["retry_after_ms"] == "" {
+				t.Errorf("answer = %v, want unavailable with a time", r)
+			}
+		}
+		f.store.setDown(nil)
+		f.persistAll(t, message(7, 1, "a"))
+		if r := f.sockets.results()[2]; r.Code != 0 || r.Event.Seq != 2 {
+			t.Errorf("answer = %v, want an ack of seq 2", r)
+		}
+	})
+}
+
+func TestPersistDeliversWhatTheGatewaysRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.group(7, 1, 2)
+	f.persistAll(t, message(7, 1, "a"))
+	f.sockets.down = errs.New(errs.Unavailable, "gone")
+	if err := f.handlePersist(t.Context(), message(7, 1, "b")); errs.CodeOf(err) != errs.Unavailable {
+		t.Fatalf("error = %v", err)
+	}
+	f.sockets.down = nil
+	f.persistAll(t, message(7, 1, "b"))
+	equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2})
+}
+
+func TestPersistTellsTheSenderOfAPoisonMessage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	onDead := f.topics.topic[taskpb.PersistTopic].OnDead
+	if err := onDead(t.Context(), bus.Record{Key: 7, Message: message(7, 1, "a")}, errs.New(errs.Internal, "secret")); err != nil {
+		t.Fatal(err)
+	}
+	r := f.sockets.results()
+	if len(r) != 1 || r[0].Code != int32(errs.Internal) || r[0].ClientMsgId != "a" {
+		t.Fatalf("results = %v", r)
+	}
+	if f.topics.count(taskpb.DeadLetterTopic) != 0 {
+		t.Error("a refused message was kept")
+	}
+	if err := f.handlePersist(t.Context(), &taskpb.Persist{}); errs.CodeOf(err) != errs.Invalid {
+		t.Errorf("empty record: %v, want invalid", err)
+	}
+}
+
+func TestCommittedMembership(t *testing.T) {
+	t.Parallel()
+	joined, large := repopb.EventKind_EVENT_KIND_MEMBER_JOINED, repopb.ConversationType_CONVERSATION_TYPE_GROUP
+	t.Run("passes attachments and the removed on", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, nil)
+		f.store.group(7, 1, 2)
+		e := f.store.commit(7, joined)
+		f.persistAll(t, &taskpb.Persist{Committed: &taskpb.Committed{
+			Event: e, AttachUserIds: []int64{2}, AlsoUserIds: []int64{9, 1}, DetachUserIds: []int64{9},
+		}})
+		d := f.sockets.deliveries()[0]
+		equal(t, "receivers", d.UserIds, []int64{1, 2, 9})
+		equal(t, "attached", d.AttachUserIds, []int64{2})
+		equal(t, "detached", d.DetachUserIds, []int64{9})
+		equal(t, "the shared route", f.store.routes[7].MemberIds, []int64{1, 2})
+		if d.Index || d.Interested {
+			t.Error("a small group was indexed")
+		}
+	})
+	t.Run("indexes everyone when the group became large", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, func(c *Config) { c.WalkBatch = 2 })
+		f.store.routes[7] = &repopb.Route{ConversationId: 7, Type: large, Large: true}
+		f.store.members[7] = []int64{1, 2, 3, 4, 5}
+		e := f.store.commit(7, joined)
+		f.persistAll(t, message(7, 1, "after"), &taskpb.Persist{Committed: &taskpb.Committed{Event: e, AttachUserIds: []int64{5}, BecameLarge: true}})
+		all := f.sockets.deliveries()
+		if len(all) != 2 || !all[0].Index || !all[1].Interested {
+			t.Fatalf("deliveries = %v", all)
+		}
+		equal(t, "receivers", all[0].UserIds, []int64{1, 2, 3, 4, 5})
+		equal(t, "attached", all[0].AttachUserIds, []int64{1, 2, 3, 4, 5})
+	})
+	t.Run("of an event that filled a hole", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, nil)
+		f.store.group(7, 1, 2, 3)
+		f.persistAll(t, message(7, 1, "a"))
+		e := f.store.commit(7, joined)
+		f.persistAll(t, message(7, 1, "b"))
+		equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2, 3})
+		f.persistAll(t, &taskpb.Persist{Committed: &taskpb.Committed{Event: e, AttachUserIds: []int64{3}}})
+		d := f.sockets.deliveries()[3]
+		equal(t, "receivers", d.UserIds, []int64{3})
+		equal(t, "attached", d.AttachUserIds, []int64{3})
+	})
+	t.Run("of a large group in two deliveries", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, nil)
+		f.store.routes[7] = &repopb.Route{ConversationId: 7, Type: large, Large: true}
+		e := f.store.commit(7, joined)
+		f.persistAll(t, &taskpb.Persist{Committed: &taskpb.Committed{Event: e, AttachUserIds: []int64{3}, AlsoUserIds: []int64{9}}})
+		all := f.sockets.deliveries()
+		if len(all) != 2 || !all[0].Interested || !all[0].Index {
+			t.Fatalf("deliveries = %v", all)
+		}
+		equal(t, "receivers", all[1].UserIds, []int64{9})
+	})
+}
+
+func BenchmarkPersist(b *testing.B) {
+	const size = 250
+	f := newFixture(b, nil)
+	f.persist.repo = &quickStore{route: &repopb.Route{ConversationId: 7, MemberIds: []int64{1, 2}}}
+	f.persist.gateway = quickSockets{}
+	batch := make([]bus.Record, size)
+	for i := range batch {
+		batch[i].Message = message(7, 1, "key")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f.persist.handle(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/message")
+}
