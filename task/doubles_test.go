@@ -38,7 +38,6 @@ type store struct {
 	user    repopb.UserStatus
 	created int // calls of CreateMessages
 	queries int // calls of ClaimJobs
-	finish  func()
 }
 
 type storedJob struct {
@@ -203,9 +202,6 @@ func (s *store) ClaimJobs(_ context.Context, req *repopb.ClaimJobsRequest) (*rep
 }
 
 func (s *store) FinishJobs(_ context.Context, req *repopb.FinishJobsRequest) (*repopb.Empty, error) {
-	if s.finish != nil {
-		s.finish()
-	}
 	defer s.lock()()
 	if s.down != nil {
 		return nil, s.down
@@ -293,6 +289,11 @@ func (s *store) keysOf() []string {
 func (s *store) outboxLen() int {
 	defer s.lock()()
 	return len(s.outbox)
+}
+
+func (s *store) claims() int {
+	defer s.lock()()
+	return s.queries
 }
 
 // sockets is a gateway that records what it gets.
