@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,6 +102,51 @@ func TestRequestIDAndDeadlineCross(t *testing.T) {
 	defer cancel()
 	if _, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{}); errs.CodeOf(err) != errs.Timeout {
 		t.Errorf("an ended deadline: %v", err)
+	}
+}
+
+// Without a deadline of the caller a call still ends.
+func TestCallsHaveADeadline(t *testing.T) {
+	t.Parallel()
+	remaining := make(chan time.Duration, 1)
+	d := &double{check: func(ctx context.Context) error {
+		end, ok := ctx.Deadline()
+		if !ok {
+			return errs.New(errs.Invalid, "no deadline")
+		}
+		remaining <- time.Until(end)
+		return nil
+	}}
+	_, client := serve(t, filepath.Join(t.TempDir(), "a.sock"), d)
+	if _, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := <-remaining; left <= 0 || left > rpc.DefaultTimeout {
+		t.Errorf("%v are left of a call without a deadline, want at most %v", left, rpc.DefaultTimeout)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if _, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if left := <-remaining; left < 59*time.Minute {
+		t.Errorf("the caller's own deadline of an hour became %v", left)
+	}
+}
+
+// A process killed between making the socket and naming it leaves the temporary one.
+func TestSocketAfterAKillHalfway(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.sock")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path + ".new", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close()
+	_, client := serve(t, path, &double{check: func(context.Context) error { return nil }})
+	if _, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -22,6 +22,9 @@ import (
 // requestIDKey is the metadata key of the request id.
 const requestIDKey = "x-request-id"
 
+// DefaultTimeout ends a call whose caller set no deadline. Callers of what takes longer (a backup) set their own.
+const DefaultTimeout = 30 * time.Second
+
 // UnixServer serves contracts on a Unix socket.
 type UnixServer struct {
 	server *grpc.Server
@@ -73,8 +76,10 @@ func listenUnix(path string) (net.Listener, error) {
 	}
 	defer dir.Close()
 	short := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("replace the old socket: %w", err)
+	for _, left := range []string{path, path + ".new"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("replace the old socket: %w", err)
+		}
 	}
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short + ".new", Net: "unix"})
 	if err != nil {
@@ -145,8 +150,13 @@ func serverShell(log *slog.Logger) grpc.UnaryServerInterceptor {
 	}
 }
 
-// clientShell sends the request id along and translates errors back.
+// clientShell bounds the call, sends the request id along and translates errors back.
 func clientShell(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultTimeout)
+		defer cancel()
+	}
 	if id := obs.RequestID(ctx); id != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, requestIDKey, id)
 	}
