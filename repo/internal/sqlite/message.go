@@ -1,0 +1,242 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+var errNoConversation = errs.New(errs.NotFound, "no such conversation")
+
+// CreateMessages implements repo.Store. A message that may not be stored leaves its error in its result; the others are
+// stored all the same, without a hole.
+func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
+	var resp *repopb.CreateMessagesResponse
+	err := s.write(ctx, func(t *tx) error {
+		resp = &repopb.CreateMessagesResponse{Results: make([]*repopb.CreateMessageResult, len(r.GetMessages()))}
+		results := make([]repopb.CreateMessageResult, len(r.GetMessages()))
+		events := make([]repopb.Event, len(r.GetMessages()))
+		senders := make(map[*member]struct{})
+		for i, m := range r.GetMessages() {
+			result := &results[i]
+			resp.Results[i] = result
+			err := t.createMessage(m, result, &events[i], senders)
+			if err == nil {
+				continue
+			}
+			refused, ok := err.(*errs.Error) //nolint:errorlint // only what createMessage itself answers is the message's
+			if !ok {
+				return err
+			}
+			result.Code, result.Error = int32(refused.Code), refused.Message
+		}
+		for m := range senders {
+			if err := t.saveSent(m); err != nil {
+				return err
+			}
+		}
+		if !r.GetPushOutbox() {
+			return nil
+		}
+		var err error
+		resp.OutboxId, err = t.addOutbox(resp.GetResults())
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+const insertMessage = `INSERT INTO messages
+	(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
+	VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING`
+
+// createMessage stores one message and fills its result. Its *errs.Error is the message's, any other the batch's.
+func (t *tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageResult, ev *repopb.Event, senders map[*member]struct{}) error {
+	c, err := t.conversation(m.GetConversationId())
+	if err != nil {
+		return fmt.Errorf("read conversation: %w", err)
+	}
+	hash := bodyHash(m)
+	sender, refusal, err := t.mayWrite(c, m.GetSenderId())
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		// Who may write no more still gets the answer to what they wrote before.
+		if found, err := t.firstResult(m, hash, result); err != nil || found {
+			return err
+		}
+		return refusal
+	}
+	seq, sent := c.lastSeq+1, sender.sentIn(c)+1
+	inserted, err := t.insertMessage(m, c, seq, sent, hash)
+	if err != nil {
+		return err
+	}
+	if !inserted {
+		found, err := t.firstResult(m, hash, result)
+		if err == nil && !found {
+			err = fmt.Errorf("message of %d is a duplicate of nothing", m.GetSenderId())
+		}
+		return err
+	}
+	c.lastSeq, c.shownSeq, c.updatedAt = seq, seq, t.now
+	c.total++
+	if i := c.sideOf(sender.userID); i >= 0 {
+		c.side[i].sent = sent
+	} else {
+		sender.sent = sent
+		senders[sender] = struct{}{}
+	}
+	t.messages++
+	ev.ConversationId, ev.Seq, ev.Kind, ev.UserId, ev.CreatedAt = c.id, seq, repopb.EventKind_EVENT_KIND_MESSAGE, m.GetSenderId(), t.now
+	ev.Content, ev.MessageType, ev.Status = m.GetContent(), m.GetMessageType(), repopb.MessageStatus_MESSAGE_STATUS_SENT
+	if m.GetEchoClientMsgId() {
+		ev.ClientMsgId = m.GetClientMsgId()
+	}
+	ev.ConversationType, ev.PeerId = c.kind, c.peerOf(m.GetSenderId())
+	result.Event = ev
+	return nil
+}
+
+// mayWrite is the final word on who may write: refusal says why not.
+func (t *tx) mayWrite(c *conversation, userID int64) (sender *member, refusal *errs.Error, err error) {
+	if c == nil {
+		return nil, errNoConversation, nil
+	}
+	sender, err = t.member(c.id, userID)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("read member: %w", err)
+	case !sender.active():
+		return nil, errNoConversation, nil
+	case c.dissolvedAt != 0:
+		return nil, errs.New(errs.Conflict, "the group is dissolved"), nil
+	case sender.mutedUntil > t.now:
+		return nil, errs.New(errs.Forbidden, "you are muted in this group").With("muted_until", strconv.FormatInt(sender.mutedUntil, 10)), nil
+	}
+	return sender, nil, nil
+}
+
+// insertMessage reports false when the sender used the key before.
+func (t *tx) insertMessage(m *repopb.NewMessage, c *conversation, seq, sent, hash int64) (bool, error) {
+	s, err := t.c.prepare(insertMessage)
+	if err != nil {
+		return false, err
+	}
+	t.writes++
+	mark, mem := s.begin(len(m.GetMessageType()) + len(m.GetContent()) + len(m.GetClientMsgId()))
+	defer s.end(mark)
+	s.bindInt(1, c.id)
+	s.bindInt(2, seq)
+	s.bindInt(3, m.GetSenderId())
+	s.bindInt(4, t.now)
+	s.bindInt(5, c.total+1)
+	s.bindInt(6, sent)
+	mem = s.bindText(7, mem, m.GetMessageType())
+	mem = s.bindText(8, mem, m.GetContent())
+	s.bindText(9, mem, m.GetClientMsgId())
+	s.bindInt(10, boolInt(m.GetEchoClientMsgId()))
+	s.bindInt(11, hash)
+	if _, err := s.step(); err != nil {
+		return false, fmt.Errorf("insert message: %w", err)
+	}
+	return t.c.changes() == 1, nil
+}
+
+// firstResult answers a retry with what its first try stored: the message as it stands. The same key with another body
+// is a Conflict.
+func (t *tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.CreateMessageResult) (found bool, err error) {
+	var conversationID, seq, firstHash int64
+	err = t.query("SELECT conversation_id, seq, body_hash FROM messages WHERE user_id = ? AND dedupe_key = ?", func(r *stmt) error {
+		conversationID, seq, firstHash, found = r.int64(0), r.int64(1), r.int64(2), true
+		return nil
+	}, m.GetSenderId(), m.GetClientMsgId())
+	if err != nil || !found {
+		return false, err
+	}
+	if firstHash != hash {
+		return false, errs.New(errs.Conflict, "client_msg_id: was used for another message").With("field", "client_msg_id")
+	}
+	c, err := t.conversation(conversationID)
+	if err != nil || c == nil {
+		return false, err
+	}
+	result.Duplicate = true
+	result.Event, err = readEvent(t.c, c, seq)
+	return true, err
+}
+
+// readEvent reads one log entry, nil when there is none.
+func readEvent(q *conn, c *conversation, seq int64) (ev *repopb.Event, err error) {
+	err = q.query("SELECT "+eventColumns+" FROM messages m WHERE m.conversation_id = ? AND m.seq = ?", func(r *stmt) (err error) {
+		ev, err = scanEvent(r, c)
+		return err
+	}, c.id, seq)
+	if err != nil {
+		return nil, fmt.Errorf("read event: %w", err)
+	}
+	return ev, nil
+}
+
+// saveSent stores how many messages a group's member has sent.
+func (t *tx) saveSent(m *member) error {
+	_, err := t.exec("UPDATE members SET sent = ? WHERE conversation_id = ? AND user_id = ?", m.sent, m.conversationID, m.userID)
+	if err != nil {
+		return fmt.Errorf("save the count of sent messages: %w", err)
+	}
+	t.changed = append(t.changed, m)
+	return nil
+}
+
+// addOutbox records which log entries a batch added, so that a crash before the push decision is noticed.
+func (t *tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
+	var ranges [][3]int64
+	at := map[int64]int{}
+	for _, r := range results {
+		if r.GetEvent() == nil || r.GetDuplicate() {
+			continue
+		}
+		id, seq := r.GetEvent().GetConversationId(), r.GetEvent().GetSeq()
+		if i, ok := at[id]; ok {
+			ranges[i][2] = seq
+			continue
+		}
+		at[id] = len(ranges)
+		ranges = append(ranges, [3]int64{id, seq, seq})
+	}
+	if len(ranges) == 0 {
+		return 0, nil
+	}
+	b, err := json.Marshal(ranges)
+	if err != nil {
+		return 0, fmt.Errorf("encode outbox: %w", err)
+	}
+	t.writes++
+	id, _, err := t.queryInt("INSERT INTO outbox (created_at, ranges) VALUES (?, ?) RETURNING id", t.now, string(b))
+	if err != nil {
+		return 0, fmt.Errorf("insert outbox: %w", err)
+	}
+	return id, nil
+}
+
+// bodyHash is FNV-1a (64 bits) over conversation, type and content: what makes two messages the same.
+func bodyHash(m *repopb.NewMessage) int64 {
+	const prime = 1099511628211
+	h := uint64(14695981039346656037)
+	for shift := 0; shift < 64; shift += 8 {
+		h = (h ^ uint64(m.GetConversationId())>>shift&0xff) * prime
+	}
+	for _, part := range []string{m.GetMessageType(), "\x00", m.GetContent()} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * prime
+		}
+	}
+	return int64(h)
+}

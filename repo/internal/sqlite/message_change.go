@@ -1,0 +1,217 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+var errNoMessage = errs.New(errs.NotFound, "no such message")
+
+// message finds a message that a member wants to change.
+func (t *tx) message(conversationID, seq, actorID int64) (c *conversation, actor *member, ev *repopb.Event, err error) {
+	if c, err = t.conversation(conversationID); err != nil {
+		return nil, nil, nil, fmt.Errorf("read conversation: %w", err)
+	}
+	if c == nil {
+		return nil, nil, nil, errNoMessage
+	}
+	if actor, err = t.member(conversationID, actorID); err != nil {
+		return nil, nil, nil, fmt.Errorf("read member: %w", err)
+	}
+	if !actor.active() {
+		return nil, nil, nil, errNoMessage
+	}
+	if ev, err = readEvent(t.c, c, seq); err != nil {
+		return nil, nil, nil, err
+	}
+	if ev.GetKind() != repopb.EventKind_EVENT_KIND_MESSAGE {
+		return nil, nil, nil, errNoMessage
+	}
+	return c, actor, ev, nil
+}
+
+// EditMessage implements repo.Store.
+func (s *Store) EditMessage(ctx context.Context, r *repopb.EditMessageRequest) (*repopb.Event, error) {
+	var edit *repopb.Event
+	err := s.write(ctx, func(t *tx) error {
+		c, actor, ev, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetActorId())
+		if err != nil {
+			return err
+		}
+		switch {
+		case ev.GetUserId() != r.GetActorId():
+			return errs.New(errs.Forbidden, "only the sender can edit a message")
+		case ev.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_RECALLED:
+			return errs.New(errs.Conflict, "the message is recalled")
+		case ev.GetCreatedAt() < r.GetNotBefore():
+			return errs.New(errs.Conflict, "the message is too old to be edited")
+		case c.dissolvedAt != 0:
+			return errs.New(errs.Conflict, "the group is dissolved")
+		case actor.mutedUntil > t.now:
+			return errs.New(errs.Forbidden, "you are muted in this group")
+		}
+		_, err = t.exec("UPDATE messages SET content = ?, updated_at = ? WHERE conversation_id = ? AND seq = ?", r.GetContent(), t.now, c.id, r.GetSeq())
+		if err != nil {
+			return fmt.Errorf("edit message: %w", err)
+		}
+		edit = &repopb.Event{
+			Kind: repopb.EventKind_EVENT_KIND_EDIT, UserId: r.GetActorId(), TargetSeq: r.GetSeq(), Content: r.GetContent(), PeerId: c.peerOf(r.GetActorId()),
+		}
+		return t.append(c, edit)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return edit, nil
+}
+
+// HideMessage implements repo.Store.
+func (s *Store) HideMessage(ctx context.Context, r *repopb.HideMessageRequest) error {
+	return s.write(ctx, func(t *tx) error {
+		if _, _, _, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetUserId()); err != nil {
+			return err
+		}
+		_, err := t.exec("INSERT INTO hidden (user_id, conversation_id, seq, hidden_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+			r.GetUserId(), r.GetConversationId(), r.GetSeq(), t.now)
+		if err != nil {
+			return fmt.Errorf("hide message: %w", err)
+		}
+		return nil
+	})
+}
+
+// UpdateMessageStatus implements repo.Store.
+func (s *Store) UpdateMessageStatus(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
+	switch r.GetStatus() {
+	case repopb.MessageStatus_MESSAGE_STATUS_RECALLED:
+		return s.recall(ctx, r)
+	case repopb.MessageStatus_MESSAGE_STATUS_READ, repopb.MessageStatus_MESSAGE_STATUS_DELIVERED:
+		return s.movePointer(ctx, r)
+	default:
+		return nil, errs.InvalidField("status", "must be recalled, read or delivered")
+	}
+}
+
+// recall wipes a message's content. Edits keep none of their own, so nothing of it survives.
+func (s *Store) recall(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
+	var resp *repopb.UpdateMessageStatusResponse
+	err := s.write(ctx, func(t *tx) error {
+		c, actor, ev, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetActorId())
+		if err != nil {
+			return err
+		}
+		if err := t.mayRecall(c, actor, ev, r.GetNotBefore()); err != nil {
+			return err
+		}
+		_, err = t.exec("UPDATE messages SET content = '', recalled = 1, updated_at = ? WHERE conversation_id = ? AND seq = ?", t.now, c.id, r.GetSeq())
+		if err != nil {
+			return fmt.Errorf("recall message: %w", err)
+		}
+		resp = &repopb.UpdateMessageStatusResponse{Type: c.kind, PeerId: c.peerOf(r.GetActorId()), Seq: r.GetSeq(), Event: &repopb.Event{
+			Kind: repopb.EventKind_EVENT_KIND_RECALL, UserId: r.GetActorId(), TargetSeq: r.GetSeq(), PeerId: c.peerOf(r.GetActorId()),
+		}}
+		return t.append(c, resp.GetEvent())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// mayRecall lets senders recall their own within a time, and owners and admins what those below them sent.
+func (t *tx) mayRecall(c *conversation, actor *member, ev *repopb.Event, notBefore int64) error {
+	switch {
+	case ev.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_RECALLED:
+		return errs.New(errs.Conflict, "the message is recalled already")
+	case c.dissolvedAt != 0:
+		return errs.New(errs.Conflict, "the group is dissolved")
+	}
+	moderates := c.kind == repopb.ConversationType_CONVERSATION_TYPE_GROUP && actor.role >= repopb.Role_ROLE_ADMIN
+	if ev.GetUserId() != actor.userID {
+		sender, err := t.member(c.id, ev.GetUserId())
+		if err != nil {
+			return fmt.Errorf("read member: %w", err)
+		}
+		if !moderates || sender.active() && sender.role >= actor.role {
+			return errs.New(errs.Forbidden, "only the sender, or who ranks above in the group, can recall a message")
+		}
+		return nil
+	}
+	if ev.GetCreatedAt() < notBefore && !moderates {
+		return errs.New(errs.Conflict, "the message is too old to be recalled")
+	}
+	return nil
+}
+
+// movePointer moves a member's read or delivered pointer forward. What is read is delivered.
+func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
+	var resp *repopb.UpdateMessageStatusResponse
+	err := s.write(ctx, func(t *tx) error {
+		c, err := t.conversation(r.GetConversationId())
+		if err != nil {
+			return fmt.Errorf("read conversation: %w", err)
+		}
+		if c == nil {
+			return errNoConversation
+		}
+		m, err := t.member(c.id, r.GetActorId())
+		if err != nil {
+			return fmt.Errorf("read member: %w", err)
+		}
+		if !m.active() {
+			return errNoConversation
+		}
+		seq := min(r.GetSeq(), c.lastSeq)
+		resp = &repopb.UpdateMessageStatusResponse{Type: c.kind, PeerId: c.peerOf(r.GetActorId())}
+		read := r.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_READ
+		if read && seq > m.readSeq {
+			if err := t.markRead(c, m, seq); err != nil {
+				return err
+			}
+			resp.Moved = true
+		} else if !read && seq > m.deliveredSeq {
+			m.deliveredSeq = seq
+			resp.Moved = true
+		}
+		resp.Seq = m.deliveredSeq
+		if read {
+			resp.Seq = m.readSeq
+		}
+		if !resp.GetMoved() {
+			return nil
+		}
+		return t.saveMember(m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// markRead notes how many messages lie up to seq, in all and of the member itself.
+func (t *tx) markRead(c *conversation, m *member, seq int64) error {
+	count, sent := c.total, m.sentIn(c)
+	if seq < c.lastSeq {
+		var err error
+		if count, _, err = t.queryInt("SELECT count_no FROM messages WHERE conversation_id = ? AND seq = ?", c.id, seq); err != nil {
+			return fmt.Errorf("count messages: %w", err)
+		}
+		// Own messages: those up to the old pointer and those since, or all less those that follow; whichever range is shorter.
+		from, to, sign, base := m.readSeq, seq, int64(1), m.readSent
+		if c.lastSeq-seq < seq-m.readSeq {
+			from, to, sign, base = seq, c.lastSeq, -1, sent
+		}
+		own, _, err := t.queryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1",
+			c.id, from, to, m.userID)
+		if err != nil {
+			return fmt.Errorf("count own messages: %w", err)
+		}
+		sent = base + sign*own
+	}
+	m.readSeq, m.readCount, m.readSent, m.readAt = seq, count, sent, t.now
+	m.deliveredSeq = max(m.deliveredSeq, seq)
+	return nil
+}
