@@ -11,7 +11,6 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus"
-
 )
 
 // EmbeddedConfig describes one in-process cache.

@@ -96,7 +96,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // Is reports whether target is an *Error of the same code, so that
 // errors.Is(err, errs.New(errs.NotFound, "")) works.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // errors.Is calls this for each error of the chain
+	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 

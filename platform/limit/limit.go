@@ -101,7 +101,7 @@ func (l *Limiter) Give(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e, ok := s.buckets[key]; ok {
-		bucket := &e.Value.(*entry).bucket //nolint:forcetypeassert,errcheck // the list holds entries only
+		bucket := &e.Value.(*entry).bucket
 		bucket.used = math.Max(0, bucket.used-1)
 	}
 }
@@ -131,13 +131,13 @@ func (l *Limiter) take(key string, n float64) (bool, time.Duration) {
 	default:
 		if s.order.Len() >= s.max {
 			oldest := s.order.Back()
-			delete(s.buckets, oldest.Value.(*entry).key) //nolint:forcetypeassert,errcheck // the list holds entries only
+			delete(s.buckets, oldest.Value.(*entry).key)
 			s.order.Remove(oldest)
 		}
 		e = s.order.PushFront(&entry{key: key})
 		s.buckets[key] = e
 	}
-	bucket := &e.Value.(*entry).bucket //nolint:forcetypeassert,errcheck // the list holds entries only
+	bucket := &e.Value.(*entry).bucket
 	if n > 0 {
 		return bucket.Take(l.cfg, now, n)
 	}

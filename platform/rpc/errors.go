@@ -78,6 +78,7 @@ func FromStatus(err error) error {
 		return errs.Wrap(errs.Timeout, err, "timed out")
 	case codes.Unavailable, codes.Canceled:
 		return errs.Wrap(errs.Unavailable, err, "unavailable")
+	default:
+		return errs.Wrap(errs.Internal, err, "internal error")
 	}
-	return errs.Wrap(errs.Internal, err, "internal error")
 }

@@ -65,7 +65,7 @@ func (s *UnixServer) Stop(ctx context.Context) error {
 
 // listenUnix makes the socket under a temporary name, with its mode, before it gets its own name: it is never open to others.
 func listenUnix(path string) (net.Listener, error) {
-	if conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path); err == nil { //nolint:noctx // bounded by its timeout
+	if conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("%s is served by another process", path)
 	}
