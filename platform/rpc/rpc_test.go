@@ -58,7 +58,11 @@ func TestErrorsMeanTheSame(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, client := serve(t, filepath.Join(dir, "a.sock"), d)
+	path := filepath.Join(dir, "a.sock")
+	_, client := serve(t, path, d)
+	if _, err := rpc.ServeUnix(path, slog.New(slog.DiscardHandler), func(grpc.ServiceRegistrar) {}); err == nil {
+		t.Error("a second server took over a socket with a long name that answers")
+	}
 	for code := errs.Invalid; code <= errs.Timeout; code++ {
 		d.check = func(context.Context) error {
 			return errs.Wrap(code, errors.New("a secret cause"), "what %s says", code).With("field", "x").RetryAfter(3 * time.Second)

@@ -65,10 +65,6 @@ func (s *UnixServer) Stop(ctx context.Context) error {
 
 // listenUnix makes the socket under a temporary name, with its mode, before it gets its own name: it is never open to others.
 func listenUnix(path string) (net.Listener, error) {
-	if conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", path); err == nil {
-		conn.Close()
-		return nil, fmt.Errorf("%s is served by another process", path)
-	}
 	// A socket's path is at most 107 bytes (sockaddr_un): from the folder's own descriptor it is short wherever the folder is.
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -76,6 +72,10 @@ func listenUnix(path string) (net.Listener, error) {
 	}
 	defer dir.Close()
 	short := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
+	if conn, err := (&net.Dialer{Timeout: time.Second}).Dial("unix", short); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("%s is served by another process", path)
+	}
 	for _, left := range []string{path, path + ".new"} {
 		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("replace the old socket: %w", err)
