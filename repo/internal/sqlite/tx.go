@@ -158,7 +158,7 @@ func (t *tx) join(c *conversation, userID int64, role repopb.Role) error {
 		m = &member{conversationID: c.id, userID: userID}
 	}
 	m.role, m.joinedAt, m.joinedSeq = role, t.now, c.lastSeq
-	m.mutedUntil, m.leftAt, m.leftSeq = 0, 0, 0
+	m.leftAt, m.leftSeq = 0, 0 // a mute stays: leaving and coming back does not lift it
 	m.readSeq, m.readCount, m.readSent, m.readAt = c.lastSeq, c.total, m.sent, t.now
 	m.deliveredSeq = c.lastSeq
 	return t.saveMember(m)
