@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// CreateJobs implements repo.Store.
+func (s *Store) CreateJobs(ctx context.Context, r *repopb.CreateJobsRequest) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, j := range r.GetJobs() {
+			payload := j.GetPayload()
+			if payload == nil {
+				payload = []byte{}
+			}
+			_, err := t.exec(`INSERT INTO jobs (kind, job_key, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?)
+				ON CONFLICT (job_key) WHERE job_key <> '' AND dead = 0 DO NOTHING`,
+				j.GetKind(), j.GetKey(), payload, j.GetDueAt(), t.now)
+			if err != nil {
+				return fmt.Errorf("insert job: %w", err)
+			}
+		}
+		if r.GetDoneOutboxId() == 0 {
+			return nil
+		}
+		if _, err := t.exec("DELETE FROM outbox WHERE id = ?", r.GetDoneOutboxId()); err != nil {
+			return fmt.Errorf("delete outbox entry: %w", err)
+		}
+		return nil
+	})
+}
+
+const jobColumns = "id, kind, job_key, payload, due_at, attempts, last_error, created_at"
+
+func scanJob(r *stmt) *repopb.Job {
+	return &repopb.Job{
+		Id: r.int64(0), Kind: r.text(1), Key: r.text(2), Payload: r.blob(3), DueAt: r.int64(4),
+		Attempts: r.int32(5), LastError: r.text(6), CreatedAt: r.int64(7),
+	}
+}
+
+// dueJobsQuery finds what is due, the longest due first.
+const dueJobsQuery = "SELECT " + jobColumns + " FROM jobs WHERE dead = 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+
+// ClaimJobs implements repo.Store. The lease is the job's next due time; the
+// jobs are returned with the time at which they were due.
+func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*repopb.Job, error) {
+	var out []*repopb.Job
+	err := s.write(ctx, func(t *tx) error {
+		out = nil
+		err := t.query(dueJobsQuery, func(row *stmt) error {
+			out = append(out, scanJob(row))
+			return nil
+		}, t.now, r.GetLimit())
+		if err != nil {
+			return fmt.Errorf("read due jobs: %w", err)
+		}
+		for _, j := range out {
+			j.Attempts++
+			if _, err := t.exec("UPDATE jobs SET due_at = ?, attempts = ? WHERE id = ?", r.GetLeaseUntil(), j.GetAttempts(), j.GetId()); err != nil {
+				return fmt.Errorf("lease job: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// FinishJobs implements repo.Store. An outcome of a job that is gone or dead changes nothing.
+func (s *Store) FinishJobs(ctx context.Context, r *repopb.FinishJobsRequest) error {
+	return s.write(ctx, func(t *tx) error {
+		for _, o := range r.GetOutcomes() {
+			var err error
+			switch {
+			case o.GetDone():
+				_, err = t.exec("DELETE FROM jobs WHERE id = ? AND dead = 0", o.GetId())
+			case o.GetDead():
+				_, err = t.exec("UPDATE jobs SET dead = 1, last_error = ? WHERE id = ? AND dead = 0", o.GetError(), o.GetId())
+			default:
+				_, err = t.exec("UPDATE jobs SET due_at = ?, last_error = ? WHERE id = ? AND dead = 0", o.GetDueAt(), o.GetError(), o.GetId())
+			}
+			if err != nil {
+				return fmt.Errorf("finish job: %w", err)
+			}
+		}
+		return nil
+	})
+}
