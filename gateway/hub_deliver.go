@@ -115,11 +115,7 @@ func frameOf(v *gatewaypb.Delivery) *outFrame {
 	case *gatewaypb.Delivery_Event:
 		return eventFrame(b.Event)
 	case *gatewaypb.Delivery_Read:
-		p := b.Read
-		return &outFrame{
-			wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
-			conversation: p.GetConversationId(), class: classRead,
-		}
+		return readFrame(b.Read)
 	case *gatewaypb.Delivery_Typing:
 		return &outFrame{
 			wire:         wire.Seal(wire.AppendTyping(wire.NewText(128), b.Typing.GetConversationId(), b.Typing.GetUserId())),
@@ -135,6 +131,13 @@ func eventFrame(e *repopb.Event) *outFrame {
 	return &outFrame{
 		wire:         wire.Seal(wire.AppendEntry(wire.NewText(384+len(e.GetContent())*9/8), e)),
 		conversation: e.GetConversationId(), seq: e.GetSeq(), class: classEvent,
+	}
+}
+
+func readFrame(p *repopb.ReadPointer) *outFrame {
+	return &outFrame{
+		wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
+		conversation: p.GetConversationId(), class: classRead,
 	}
 }
 

@@ -71,7 +71,9 @@ func (y *syncing) pages(req *repopb.GetChangesRequest) error {
 		if err != nil {
 			return err
 		}
-		y.page(resp)
+		if err := y.page(resp); err != nil {
+			return err
+		}
 		if resp.GetNext() == nil {
 			y.cursor = resp.GetCursor()
 			return nil
@@ -83,41 +85,53 @@ func (y *syncing) pages(req *repopb.GetChangesRequest) error {
 	return errs.New(errs.Unavailable, "too much to catch up with at once: sync again")
 }
 
-func (y *syncing) page(resp *repopb.GetChangesResponse) {
-	c := y.c
-	c.mu.Lock()
-	flush := false
+func (y *syncing) page(resp *repopb.GetChangesResponse) error {
 	for _, e := range resp.GetEvents() {
-		conversation, seq := e.GetConversationId(), e.GetSeq()
-		if seq <= y.sent[conversation] {
+		if e.GetSeq() <= y.sent[e.GetConversationId()] {
 			continue
 		}
-		y.sent[conversation] = seq
-		if c.seen.has(conversation, seq) || c.hub.tombs.has(c.userID, conversation, time.Now()) && !aboutRemoval(e) {
-			continue
-		}
+		y.sent[e.GetConversationId()] = e.GetSeq()
 		f := eventFrame(e)
 		f.class = classControl // not a live event: it is paced instead
-		flush = c.enqueueLocked(f) || flush
+		if err := y.emit(f, aboutRemoval(e)); err != nil {
+			return err
+		}
 	}
 	for _, p := range resp.GetReads() {
-		flush = c.enqueueLocked(&outFrame{
-			wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
-			conversation: p.GetConversationId(), class: classRead,
-		}) || flush
+		if err := y.emit(readFrame(p), false); err != nil {
+			return err
+		}
 	}
 	for _, v := range resp.GetHidden() {
-		flush = c.enqueueLocked(hiddenFrame(v)) || flush
+		if err := y.emit(hiddenFrame(v), false); err != nil {
+			return err
+		}
 	}
-	c.mu.Unlock()
 	for _, t := range resp.GetTooFar() {
 		id := t.GetConversationId()
 		y.tooFar[id] = wire.TooFar{ConversationID: wire.ID(id), AfterSeq: t.GetAfterSeq(), LastSeq: t.GetLastSeq()}
 		y.sent[id] = max(y.sent[id], t.GetLastSeq())
 	}
+	return nil
+}
+
+// emit queues one frame, unless the client got it live or has left its
+// conversation, and waits while too much is queued.
+func (y *syncing) emit(f *outFrame, always bool) error {
+	c := y.c
+	c.mu.Lock()
+	skip := f.seq != 0 && c.seen.has(f.conversation, f.seq) ||
+		!always && c.hub.tombs.has(c.userID, f.conversation, time.Now())
+	flush := !skip && c.enqueueLocked(f)
+	full := c.queued > c.hub.cfg.WebSocket.QueueSoftBytes/2
+	c.mu.Unlock()
 	if flush {
 		c.hub.flusher.push(c)
 	}
+	if full {
+		return y.waitForRoom()
+	}
+	return nil
 }
 
 // aboutRemoval: who has left still learns that from a sync.
@@ -178,7 +192,7 @@ func (y *syncing) finish(frameID string, answer bool) bool {
 		c.seen, c.seenUntil = nil, 0
 	}
 	for _, f := range y.hold.frames {
-		if f.seq > y.sent[f.conversation] || !answer {
+		if f.seq > y.sent[f.conversation] {
 			flush = c.enqueueEvent(f) || flush
 		}
 	}
