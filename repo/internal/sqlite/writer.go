@@ -164,7 +164,7 @@ func (w *writer) attempt(batch []*request) (again []*request) {
 		if r.err == nil {
 			continue
 		}
-		if _, ok := errors.AsType[*Error](r.err); ok {
+		if w.broken(r.err) {
 			failAll(batch, r.err)
 			return nil
 		}
@@ -181,6 +181,15 @@ func (w *writer) attempt(batch []*request) (again []*request) {
 	committed = true
 	w.m.commit(len(batch), t.messages, time.Since(start))
 	return nil
+}
+
+// broken tells what no request is to blame for: a full disk and its like.
+func (w *writer) broken(err error) bool {
+	if !w.c.inTransaction() {
+		return true // SQLite rolled back by itself
+	}
+	_, ok := errors.AsType[*Error](err)
+	return ok && errs.CodeOf(catalogued(err)) == errs.Unavailable
 }
 
 // succeededOrNotRun leaves out, of the first n, those that failed without having written.

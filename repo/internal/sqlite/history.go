@@ -1,0 +1,125 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// maxPage bounds one page of a log, whoever asks.
+const maxPage = 10_000
+
+// The four ways through a log. A shown page leaves out what its reader hid.
+const (
+	notHidden = " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = ?3 AND h.conversation_id = m.conversation_id AND h.seq = m.seq)"
+
+	logBefore   = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?4"
+	logAfter    = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?4"
+	shownBefore = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 AND m.kind IN " + shownKinds + notHidden + " ORDER BY m.seq DESC LIMIT ?4"
+	shownAfter  = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 AND m.kind IN " + shownKinds + notHidden + " ORDER BY m.seq LIMIT ?4"
+)
+
+// Messages implements repo.Store.
+func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*repopb.GetMessagesResponse, error) {
+	limit := int64(r.GetLimit())
+	if limit < 1 || limit > maxPage {
+		return nil, errs.InvalidField("limit", "must be 1 to %d", maxPage)
+	}
+	var resp *repopb.GetMessagesResponse
+	err := s.read(ctx, func(q *conn) error {
+		resp = &repopb.GetMessagesResponse{}
+		c, err := s.readable(q, r.GetConversationId(), r.GetUserId())
+		if err != nil {
+			return err
+		}
+		from := r.GetBeforeSeq()
+		if r.GetAfterSet() {
+			from = r.GetAfterSeq()
+		} else if from == 0 {
+			from = math.MaxInt64
+		}
+		query := map[[2]bool]string{
+			{true, true}: logAfter, {true, false}: shownAfter, {false, true}: logBefore, {false, false}: shownBefore,
+		}[[2]bool{r.GetAfterSet(), r.GetIncludeAll()}]
+		resp.Events, err = readEvents(q, c, query, from, r.GetUserId(), limit+1)
+		if err != nil {
+			return err
+		}
+		if resp.HasMore = int64(len(resp.GetEvents())) > limit; resp.HasMore {
+			resp.Events = resp.Events[:limit]
+		}
+		if !r.GetAfterSet() {
+			slices.Reverse(resp.GetEvents())
+		}
+		if r.GetIncludeAll() {
+			return blankHidden(q, c.id, r.GetUserId(), resp.GetEvents())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// readable returns a conversation that a user may read now; user 0 is the server itself.
+func (s *Store) readable(q *conn, conversationID, userID int64) (*conversation, error) {
+	if userID != 0 {
+		m, found, err := loadMember(q, conversationID, userID)
+		if err != nil {
+			return nil, fmt.Errorf("read member: %w", err)
+		}
+		if !found || !m.active() {
+			return nil, errNoConversation
+		}
+	}
+	c, ok := s.state.conversation(conversationID)
+	if !ok {
+		var err error
+		if c, ok, err = loadConversation(q, conversationID); err != nil {
+			return nil, fmt.Errorf("read conversation: %w", err)
+		}
+	}
+	if !ok {
+		return nil, errNoConversation
+	}
+	return &c, nil
+}
+
+func readEvents(q *conn, c *conversation, query string, from, userID, limit int64) ([]*repopb.Event, error) {
+	var events []*repopb.Event
+	err := q.query(query, func(r *stmt) error {
+		ev, err := scanEvent(r, c)
+		events = append(events, ev)
+		return err
+	}, c.id, from, userID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return events, nil
+}
+
+// blankHidden takes the content from what a user hid, and from its edits: the log keeps its seqs without holes.
+func blankHidden(q *conn, conversationID, userID int64, events []*repopb.Event) error {
+	if len(events) == 0 || userID == 0 {
+		return nil
+	}
+	hidden := map[int64]bool{}
+	err := q.query("SELECT seq FROM hidden WHERE user_id = ? AND conversation_id = ? AND seq <= ?", func(r *stmt) error {
+		hidden[r.int64(0)] = true
+		return nil
+	}, userID, conversationID, events[len(events)-1].GetSeq())
+	if err != nil {
+		return fmt.Errorf("read hidden messages: %w", err)
+	}
+	for _, ev := range events {
+		if hidden[ev.GetSeq()] || ev.GetTargetSeq() != 0 && hidden[ev.GetTargetSeq()] {
+			ev.Content = ""
+		}
+	}
+	return nil
+}
