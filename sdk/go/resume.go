@@ -1,0 +1,131 @@
+package gochat
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// resume asks for what was missed, on a new connection.
+func (l *logs) resume(userID string) {
+	l.userID = userID
+	if l.resumes > l.answered {
+		l.syncing-- // of a connection that broke before its answer came
+	}
+	l.resumes++
+	l.syncing++
+	request := syncRequest{Cursor: l.cursor}
+	if l.cursor == "" && len(l.byID) <= maxSyncSeqs {
+		request.Conversations = l.have()
+	}
+	data := encodeFrame(l.resumeID(), "sync", request)
+	l.s.out.change(func() { l.s.out.sync = data })
+}
+
+// maxSyncSeqs bounds a resume by seqs. Beyond, the positions of the
+// conversations are listed over HTTP.
+const maxSyncSeqs = 1000
+
+// have returns the last seq of each conversation that one is a member of.
+func (l *logs) have() map[string]int64 {
+	have := make(map[string]int64, len(l.byID))
+	for id, log := range l.byID {
+		if log.ended == 0 {
+			have[id] = log.last
+		}
+	}
+	return have
+}
+
+func (l *logs) resumeID() string { return "sync-" + strconv.FormatInt(l.resumes, 10) }
+
+// synced takes in the answer to a resume.
+func (l *logs) synced(f frame) {
+	var answer syncAnswer
+	if json.Unmarshal(f.Data, &answer) != nil || (f.ID != "" && f.ID != l.resumeID()) || l.answered == l.resumes {
+		return
+	}
+	for _, t := range answer.TooFar {
+		l.behind(t.ConversationID, t.LastSeq)
+	}
+	if !answer.Complete && len(answer.TooFar) == 0 && answer.Cursor != "" && answer.Cursor != l.cursor {
+		l.setCursor(answer.Cursor) // there is more: go on from here
+		data := encodeFrame(l.resumeID(), "sync", syncRequest{Cursor: answer.Cursor})
+		l.s.out.change(func() { l.s.out.sync = data })
+		return
+	}
+	l.answered = l.resumes
+	if answer.Cursor != "" {
+		l.setCursor(answer.Cursor)
+	}
+	if !l.listed {
+		l.list()
+	}
+	l.settled()
+}
+
+// resumeFailed takes in the refusal of a resume: the cursor is not good any
+// more, or the server is busy.
+func (l *logs) resumeFailed(refusal *Error) {
+	if l.answered == l.resumes {
+		return
+	}
+	l.s.client.log.Debug("resume refused", "code", refusal.Code, "message", refusal.Message)
+	if !refusal.Temporary() {
+		l.forgetCursor()
+	}
+	l.s.Reconnect()
+}
+
+func (l *logs) setCursor(cursor string) {
+	l.cursor = cursor
+	if err := l.s.cfg.Store.SetCursor(l.s.ctx, cursor); err != nil {
+		l.s.end(err)
+	}
+}
+
+// forgetCursor makes the next resume a full one.
+func (l *logs) forgetCursor() {
+	l.setCursor("")
+	l.listed = false
+}
+
+// list learns where every conversation stands, once for a cursor: the
+// connection is attached already, so nothing falls between.
+func (l *logs) list() {
+	l.listed = true
+	l.syncing++
+	l.s.workers.Go(func() {
+		var page Page
+		for failures := 0; ; {
+			answer, err := l.s.client.Conversations(l.s.ctx, page)
+			if err != nil {
+				l.s.client.log.Debug("conversations", "error", err)
+				if !l.s.pause(backoff(failures)) {
+					return
+				}
+				failures++
+				continue
+			}
+			failures = 0
+			l.s.post(func() { l.found(answer.Conversations) })
+			if answer.NextCursor == "" {
+				break
+			}
+			page.Cursor = answer.NextCursor
+		}
+		l.s.post(l.settled)
+	})
+}
+
+// found takes in where conversations stand.
+func (l *logs) found(conversations []Conversation) {
+	for _, c := range conversations {
+		if l.byID[c.ID] == nil && !l.s.cfg.FromStart {
+			l.byID[c.ID] = newConvLog(c.LastSeq)
+			continue
+		}
+		if c.LastSeq > 0 {
+			l.behind(c.ID, c.LastSeq)
+		}
+	}
+}
