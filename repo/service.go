@@ -25,6 +25,7 @@ type Service struct {
 	sessions cache.Cache[int64, *repopb.Session]
 	senders  cache.Cache[Sender, *repopb.SenderState]
 	routes   cache.Cache[int64, *repopb.Route]
+	groups   cache.Cache[int64, *repopb.Group] // without my_role
 }
 
 var _ repopb.RepoServiceServer = (*Service)(nil)
@@ -55,6 +56,7 @@ func New(store Store, cfg CacheConfig, reg prometheus.Registerer) *Service {
 		sessions: cache.NewEmbedded[int64, *repopb.Session](cache.EmbeddedConfig{Name: "sessions", MaxEntries: cfg.Sessions}, reg),
 		senders:  cache.NewEmbedded[Sender, *repopb.SenderState](cache.EmbeddedConfig{Name: "senders", MaxEntries: cfg.Senders}, reg),
 		routes:   cache.NewEmbedded[int64, *repopb.Route](cache.EmbeddedConfig{Name: "routes", MaxEntries: cfg.Routes}, reg),
+		groups:   cache.NewEmbedded[int64, *repopb.Group](cache.EmbeddedConfig{Name: "groups", MaxEntries: cfg.Routes}, reg),
 	}
 }
 

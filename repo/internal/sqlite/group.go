@@ -179,7 +179,8 @@ func (s *Store) Group(ctx context.Context, r *repopb.GetGroupRequest) (*repopb.G
 }
 
 // readGroup returns a group and the user's row in it, nil for who never was
-// in it: NotFound when there is none, or a dissolved one of others.
+// in it: NotFound when there is none, or a dissolved one of others. User 0 is
+// the server itself.
 func readGroup(q *conn, groupID, userID int64) (*group, *member, error) {
 	c := &conversation{id: groupID, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}
 	err := q.query("SELECT name, avatar, is_large, created_at, dissolved_at FROM conversations WHERE id = ?", func(r *stmt) error {
@@ -204,7 +205,7 @@ func readGroup(q *conn, groupID, userID int64) (*group, *member, error) {
 	if found {
 		m = &row
 	}
-	if c.dissolvedAt != 0 && !m.active() {
+	if c.dissolvedAt != 0 && !m.active() && userID != 0 {
 		return nil, nil, errNoGroup
 	}
 	return &g, m, nil
