@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// BenchmarkCreateMessages stores batches of messages of about 100 bytes over
+// 100 one-to-one conversations and reports the CPU time of the process a message.
+func BenchmarkCreateMessages(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 250, 500} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			s := openTest(b)
+			const pairs = 100
+			ids := make([]int64, pairs)
+			for i := range ids {
+				ids[i] = addPair(b, s, int64(i+1))
+			}
+			content := strings.Repeat("x", 100)
+			rng := rand.New(rand.NewPCG(1, 2))
+			made := 0
+			batch := func() *repopb.CreateMessagesRequest {
+				r := &repopb.CreateMessagesRequest{Messages: make([]*repopb.NewMessage, size), PushOutbox: false}
+				for i := range r.GetMessages() {
+					p := rng.IntN(pairs)
+					made++
+					r.Messages[i] = text(ids[p], int64(2*(p+1)+rng.IntN(2)), fmt.Sprintf("%016x-%d", rng.Uint64(), made), content)
+				}
+				return r
+			}
+			b.ResetTimer()
+			cpu := cpuTime(b)
+			for range b.N {
+				resp, err := s.CreateMessages(b.Context(), batch())
+				if err != nil || resp.GetResults()[0].GetCode() != 0 {
+					b.Fatal(resp, err)
+				}
+			}
+			b.StopTimer()
+			messages := float64(b.N * size)
+			b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/messages, "cpu-µs/msg")
+			b.ReportMetric(messages/b.Elapsed().Seconds(), "msg/s")
+		})
+	}
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
