@@ -183,7 +183,7 @@ func checkUserIDs(field string, ids []int64) error {
 }
 
 // maxLimit is the longest page of the lists of groups and jobs.
-const maxLimit = 1000
+const maxLimit = 10_000
 
 func checkLimit(n int32) error {
 	if n < 1 || n > maxLimit {
