@@ -991,6 +991,7 @@ type SetPasswordRequest struct {
 	PasswordHash    string                 `protobuf:"bytes,2,opt,name=password_hash,json=passwordHash,proto3" json:"password_hash,omitempty"`
 	KeepSessionId   int64                  `protobuf:"varint,3,opt,name=keep_session_id,json=keepSessionId,proto3" json:"keep_session_id,omitempty"`
 	KeepAllSessions bool                   `protobuf:"varint,4,opt,name=keep_all_sessions,json=keepAllSessions,proto3" json:"keep_all_sessions,omitempty"` // the password stays, only its hash changes
+	ExpectedHash    string                 `protobuf:"bytes,5,opt,name=expected_hash,json=expectedHash,proto3" json:"expected_hash,omitempty"`             // Conflict when the stored hash is another by now; empty: whatever it is
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1051,6 +1052,13 @@ func (x *SetPasswordRequest) GetKeepAllSessions() bool {
 		return x.KeepAllSessions
 	}
 	return false
+}
+
+func (x *SetPasswordRequest) GetExpectedHash() string {
+	if x != nil {
+		return x.ExpectedHash
+	}
+	return ""
 }
 
 type CreateInvitationRequest struct {
@@ -6513,12 +6521,13 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\busername\x18\x02 \x01(\tR\busername\"\\\n" +
 	"\vCredentials\x12(\n" +
 	"\x04user\x18\x01 \x01(\v2\x14.gochat.repo.v1.UserR\x04user\x12#\n" +
-	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\"\xa6\x01\n" +
+	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\"\xcb\x01\n" +
 	"\x12SetPasswordRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\x03R\x06userId\x12#\n" +
 	"\rpassword_hash\x18\x02 \x01(\tR\fpasswordHash\x12&\n" +
 	"\x0fkeep_session_id\x18\x03 \x01(\x03R\rkeepSessionId\x12*\n" +
-	"\x11keep_all_sessions\x18\x04 \x01(\bR\x0fkeepAllSessions\"t\n" +
+	"\x11keep_all_sessions\x18\x04 \x01(\bR\x0fkeepAllSessions\x12#\n" +
+	"\rexpected_hash\x18\x05 \x01(\tR\fexpectedHash\"t\n" +
 	"\x17CreateInvitationRequest\x12\x1b\n" +
 	"\tcode_hash\x18\x01 \x01(\fR\bcodeHash\x12\x1d\n" +
 	"\n" +

@@ -233,12 +233,14 @@ func (t *tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.Revok
 func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (*repopb.RevokedSessions, error) {
 	var revoked *repopb.RevokedSessions
 	err := s.write(ctx, func(t *tx) (err error) {
-		_, found, err := t.queryInt("SELECT 1 FROM users WHERE id = ?", r.GetUserId())
-		if err != nil {
+		expected, found, err := t.queryInt("SELECT ?1 = '' OR password_hash = ?1 FROM users WHERE id = ?2", r.GetExpectedHash(), r.GetUserId())
+		switch {
+		case err != nil:
 			return fmt.Errorf("read user: %w", err)
-		}
-		if !found {
+		case !found:
 			return errNoUser
+		case expected == 0:
+			return errs.New(errs.Conflict, "the password was changed meanwhile")
 		}
 		if _, err := t.exec("UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", r.GetPasswordHash(), t.now, r.GetUserId()); err != nil {
 			return fmt.Errorf("set password: %w", err)
