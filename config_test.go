@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+
+	"github.com/gochat-im/gochat/platform/config"
+)
+
+// config.yaml is the documentation of the settings: it has each one, with its default, and nothing else.
+func TestConfigFileDocumentsEverySetting(t *testing.T) {
+	t.Parallel()
+	cfg := defaultConfig()
+	if err := config.Load("config.yaml", nil, nil, &cfg); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := yaml.Parser().Unmarshal(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromFile := config.Paths(&cfg)
+	for i, p := range config.Paths(defaultConfig()) {
+		if !has(tree, strings.Split(p.Name, ".")) {
+			t.Errorf("config.yaml lacks %s: %v", p.Name, p.Default)
+		}
+		if got := fromFile[i].Default; fmt.Sprint(got) != fmt.Sprint(p.Default) && !(isEmpty(got) && isEmpty(p.Default)) {
+			t.Errorf("config.yaml has %s: %v, the default is %v", p.Name, got, p.Default)
+		}
+	}
+	if err := cfg.validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func has(tree map[string]any, path []string) bool {
+	v, ok := tree[path[0]]
+	if !ok || len(path) == 1 {
+		return ok
+	}
+	section, _ := v.(map[string]any)
+	return has(section, path[1:])
+}
+
+func isEmpty(v any) bool { return reflect.ValueOf(v).Len() == 0 }
+
+func TestValidateNamesTheSetting(t *testing.T) {
+	t.Parallel()
+	for setting, spoil := range map[string]func(c *Config){
+		"listen":                         func(c *Config) { c.Listen = "8080" },
+		"private_listen":                 func(c *Config) { c.PrivateListen = "x" },
+		"data_dir":                       func(c *Config) { c.DataDir = "" },
+		"shutdown_timeout":               func(c *Config) { c.ShutdownTimeout = 0 },
+		"store":                          func(c *Config) { c.Store = "postgres" },
+		"bus":                            func(c *Config) { c.Bus = "kafka" },
+		"cache":                          func(c *Config) { c.Cache = "redis" },
+		"roles.run":                      func(c *Config) { c.Roles.Run = []string{"gateway"} },
+		"log.level":                      func(c *Config) { c.Log.Level = "loud" },
+		"log.format":                     func(c *Config) { c.Log.Format = "xml" },
+		"delivery.large_group_threshold": func(c *Config) { c.Delivery.LargeGroupThreshold = 1 },
+		"embedded_bus.lanes":             func(c *Config) { c.EmbeddedBus.Lanes = 0 },
+		"gateway.websocket.heartbeat":    func(c *Config) { c.Gateway.WebSocket.Heartbeat = 0 },
+		"logic.access_token_ttl":         func(c *Config) { c.Logic.AccessTokenTTL = time.Hour },
+		"logic.login.account.rate":       func(c *Config) { c.Logic.Login.Account.Rate = 0 },
+		"repo.readers":                   func(c *Config) { c.Repo.Readers = 0 },
+		"task.walk_batch":                func(c *Config) { c.Task.WalkBatch = 0 },
+	} {
+		c := defaultConfig()
+		spoil(&c)
+		if err := c.validate(); err == nil || !strings.HasPrefix(err.Error(), setting+":") {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	if c := defaultConfig(); c.validate() != nil {
+		t.Errorf("the defaults: %v", c.validate())
+	}
+	all := defaultConfig()
+	all.Roles.Run = []string{"all"}
+	if err := all.validate(); err != nil {
+		t.Error(err)
+	}
+}

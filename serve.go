@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+
+	"github.com/gochat-im/gochat/platform/datadir"
+	"github.com/gochat-im/gochat/platform/obs"
+	"github.com/gochat-im/gochat/repo"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server until SIGTERM or SIGINT. It then stops accepting, finishes what
+it accepted, closes the sockets politely and exits with 0.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			return serve(ctx, cfg, os.Stderr)
+		},
+	}
+	addSettingFlags(cmd.Flags())
+	return cmd
+}
+
+// serve runs the server until ctx ends.
+func serve(ctx context.Context, cfg Config, stderr *os.File) error {
+	log, err := obs.NewLogger(cfg.Log.Level, cfg.Log.Format, stderr)
+	if err != nil {
+		return usageError{fmt.Errorf("log: %w", err)}
+	}
+	on, err := listen(ctx, cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	defer on.close()
+	dir, err := datadir.Open(cfg.DataDir)
+	if err != nil {
+		return usageError{err}
+	}
+	defer dir.Close()
+
+	app := fx.New(roles(cfg, dir, log), adminSocket(dir.AdminSocket()), front(cfg, on))
+	if err := app.Err(); err != nil {
+		return rootCause(err)
+	}
+	// Starting is not bound to ctx: a signal during it is handled after it.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	defer cancel()
+	if err := app.Start(start); err != nil {
+		return rootCause(err)
+	}
+	fmt.Fprintf(stderr, "GoChat %s is ready on http://%s (data in %s)\n", version, browsable(on.public.Addr()), cfg.DataDir)
+
+	<-ctx.Done()
+	log.Info("stopping")
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	defer cancel()
+	if err := app.Stop(stop); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// listen opens the sockets of the listen settings.
+func listen(ctx context.Context, cfg Config) (listeners, error) {
+	var on listeners
+	var lc net.ListenConfig
+	for _, l := range []struct {
+		setting, address string
+		into             *net.Listener
+	}{{"listen", cfg.Listen, &on.public}, {"private_listen", cfg.PrivateListen, &on.private}} {
+		if l.address == "" {
+			continue
+		}
+		opened, err := lc.Listen(ctx, "tcp", l.address)
+		if err != nil {
+			on.close()
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return listeners{}, fmt.Errorf("%s: %s is taken by another program", l.setting, l.address)
+			}
+			return listeners{}, fmt.Errorf("%s: %w", l.setting, err)
+		}
+		*l.into = opened
+	}
+	return on, nil
+}
+
+func (on listeners) close() {
+	for _, l := range []net.Listener{on.public, on.private} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// browsable is an address that a browser on this machine can open.
+func browsable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// rootCause strips the dependency graph's own words, so that an operator reads one line about the setting.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil || !strings.Contains(err.Error(), "go.uber.org/fx") && !strings.Contains(err.Error(), "could not build arguments") && !strings.Contains(err.Error(), "received non-nil error from function") && !strings.Contains(err.Error(), "failed to build") {
+			return err
+		}
+		err = inner
+	}
+}
+
+func migrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database's schema up to this version (serve does it too)",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			dir, err := datadir.Open(cfg.DataDir)
+			if err != nil {
+				return usageError{err}
+			}
+			defer dir.Close()
+			store, err := repo.Open(cmd.Context(), cfg.Repo, slog.New(slog.DiscardHandler), nil)
+			if err != nil {
+				return err
+			}
+			if err := store.Close(cmd.Context()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database in %s is up to date\n", cfg.DataDir)
+			return err
+		},
+	}
+	addSettingFlags(cmd.Flags())
+	return cmd
+}
