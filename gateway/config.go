@@ -45,6 +45,14 @@ type LimitsConfig struct {
 	FrameBurst                int      `koanf:"frame_burst"`
 	SendRate                  float64  `koanf:"send_rate"` // a user, over WebSocket and HTTP together
 	SendBurst                 int      `koanf:"send_burst"`
+	RequestRate               float64  `koanf:"request_rate"` // a client address, over HTTP
+	RequestBurst              int      `koanf:"request_burst"`
+	CallRate                  float64  `koanf:"call_rate"` // a user, over HTTP
+	CallBurst                 int      `koanf:"call_burst"`
+	LoginRate                 float64  `koanf:"login_rate"` // a client address, successful ones and refreshes included
+	LoginBurst                int      `koanf:"login_burst"`
+	RegisterRate              float64  `koanf:"register_rate"` // a client address
+	RegisterBurst             int      `koanf:"register_burst"`
 	ExemptAddresses           []string `koanf:"exempt_addresses"` // CIDRs that no limit per address applies to
 }
 
@@ -73,6 +81,14 @@ func DefaultConfig() Config {
 			FrameBurst:                4000,
 			SendRate:                  1000,
 			SendBurst:                 2000,
+			RequestRate:               500,
+			RequestBurst:              2000,
+			CallRate:                  1000,
+			CallBurst:                 2000,
+			LoginRate:                 5,
+			LoginBurst:                200,
+			RegisterRate:              0.5,
+			RegisterBurst:             60,
 			ExemptAddresses:           []string{"127.0.0.0/8", "::1/128"},
 		},
 		MaxMessageBytes: 16 << 10,
@@ -147,6 +163,14 @@ func (c LimitsConfig) validate() error {
 		{"frame_burst", float64(c.FrameBurst)},
 		{"send_rate", c.SendRate},
 		{"send_burst", float64(c.SendBurst)},
+		{"request_rate", c.RequestRate},
+		{"request_burst", float64(c.RequestBurst)},
+		{"call_rate", c.CallRate},
+		{"call_burst", float64(c.CallBurst)},
+		{"login_rate", c.LoginRate},
+		{"login_burst", float64(c.LoginBurst)},
+		{"register_rate", c.RegisterRate},
+		{"register_burst", float64(c.RegisterBurst)},
 	} {
 		if !(n.value > 0 && n.value <= 1e9) {
 			return fmt.Errorf("%s: must be more than 0 and at most 1,000,000,000", n.name)

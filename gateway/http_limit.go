@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/limit"
+)
+
+// httpLimits are the rates of the HTTP API; that of sends is shared with the WebSocket.
+type httpLimits struct {
+	exempt    []netip.Prefix
+	requests  *limit.Limiter // of an address
+	logins    *limit.Limiter // of an address
+	registers *limit.Limiter // of an address
+	calls     *limit.Limiter // of a user
+}
+
+func newHTTPLimits(c LimitsConfig) *httpLimits {
+	bucket := func(rate float64, burst int) *limit.Limiter {
+		return limit.New(limit.Config{Rate: rate, Burst: burst}, maxLimitKeys)
+	}
+	return &httpLimits{
+		exempt:    parsePrefixes(c.ExemptAddresses),
+		requests:  bucket(c.RequestRate, c.RequestBurst),
+		logins:    bucket(c.LoginRate, c.LoginBurst),
+		registers: bucket(c.RegisterRate, c.RegisterBurst),
+		calls:     bucket(c.CallRate, c.CallBurst),
+	}
+}
+
+// allowAddress takes a token of an address: errs.RateLimited when there is none.
+func (l *httpLimits) allowAddress(by *limit.Limiter, address string) error {
+	key, exempt := l.addressKey(address)
+	if exempt {
+		return nil
+	}
+	return limited(by.Allow(key))
+}
+
+// addressKey is what an address is limited as: itself, or the /64 of an IPv6
+// address, which is what one subscriber gets.
+func (l *httpLimits) addressKey(address string) (key string, exempt bool) {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return address, false
+	}
+	if contains(l.exempt, a) {
+		return "", true
+	}
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String(), false
+		}
+	}
+	return address, false
+}
+
+// allowUser takes a token of a user: errs.RateLimited when there is none.
+func (l *httpLimits) allowUser(by *limit.Limiter, userID int64) error {
+	return limited(by.Allow(strconv.FormatInt(userID, 10)))
+}
+
+func limited(ok bool, retryAfter time.Duration) error {
+	if ok {
+		return nil
+	}
+	return errs.New(errs.RateLimited, "too many requests").RetryAfter(retryAfter)
+}
