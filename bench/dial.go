@@ -1,0 +1,138 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/gochat-im/gochat/bench/internal/rawws"
+)
+
+// dialAll opens a connection for each account, a few at a time, each ready once
+// it has been greeted.
+func (w *world) dialAll(ctx context.Context, accounts []account, bufferSize int) ([]*rawws.Conn, error) {
+	conns := make([]*rawws.Conn, len(accounts))
+	err := each(ctx, len(accounts), func(ctx context.Context, i int) error {
+		conn, err := dial(ctx, w.host, accounts[i].Token, bufferSize)
+		conns[i] = conn
+		return err
+	})
+	if err != nil {
+		closeAll(conns)
+		return nil, fmt.Errorf("open %d connections: %w", len(accounts), err)
+	}
+	return conns, nil
+}
+
+func dial(ctx context.Context, host, token string, bufferSize int) (*rawws.Conn, error) {
+	conn, err := rawws.Dial(ctx, host, "/ws", token, bufferSize)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+	hello, err := conn.Next()
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("greeting: %w", err)
+	}
+	if !rawws.IsType(hello, "hello") {
+		conn.Close()
+		return nil, fmt.Errorf("greeting: got %.80q", hello)
+	}
+	return conn, conn.SetReadDeadline(time.Time{})
+}
+
+func closeAll(conns []*rawws.Conn) {
+	for _, c := range conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+var pingFrame = rawws.AppendText(nil, []byte(`{"type":"ping"}`))
+
+// heartbeats pings on every connection each interval, spread over it, until ctx
+// ends. It must be the only one that writes to them.
+func heartbeats(ctx context.Context, conns []*rawws.Conn, interval time.Duration) {
+	if len(conns) == 0 {
+		return
+	}
+	ticker := time.NewTicker(max(interval/time.Duration(len(conns)), time.Millisecond))
+	defer ticker.Stop()
+	batch := max(1, len(conns)*int(time.Millisecond)/int(interval))
+	for next := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			for range batch {
+				_ = conns[next%len(conns)].Write(pingFrame)
+				next++
+			}
+		}
+	}
+}
+
+// sequence checks the seqs that one receiver sees of one conversation.
+type sequence struct {
+	last    int64
+	missing map[int64]struct{}
+
+	Received, Duplicated, Reordered int64
+}
+
+func (s *sequence) see(seq int64) {
+	s.Received++
+	switch {
+	case seq == s.last+1 || s.last == 0:
+		s.last = seq
+	case seq > s.last:
+		if s.missing == nil {
+			s.missing = map[int64]struct{}{}
+		}
+		for m := s.last + 1; m < seq && len(s.missing) < 1<<20; m++ {
+			s.missing[m] = struct{}{}
+		}
+		s.last = seq
+	default:
+		if _, late := s.missing[seq]; late {
+			delete(s.missing, seq)
+			s.Reordered++
+		} else {
+			s.Duplicated++
+		}
+	}
+}
+
+// Lost is how many of 1 to last have not been seen, last being the highest seq
+// that the conversation has.
+func (s *sequence) Lost(last int64) int64 {
+	lost := int64(len(s.missing))
+	if s.last < last {
+		lost += last - s.last
+	}
+	return lost
+}
+
+// waitUntil waits for a condition; false when it did not come true in time.
+func waitUntil(ctx context.Context, timeout time.Duration, condition func() bool) bool {
+	deadline := time.Now().Add(timeout)
+	for !condition() {
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return condition()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+// counter is an atomic counter on a cache line of its own.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
+}

@@ -1,0 +1,299 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gochat-im/gochat/bench/internal/latency"
+	"github.com/gochat-im/gochat/bench/internal/rawws"
+)
+
+type fanoutOptions struct {
+	*options
+	Members     int
+	Senders     int
+	Outstanding int
+	Ahead       int64
+	Threshold   int
+	Duration    time.Duration
+	Rate        float64
+}
+
+func fanoutCommand(o *options) *cobra.Command {
+	fanout := fanoutOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "fanout",
+		Short: "Messages in one group whose members are all connected",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.measure(cmd, fanout.run) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&fanout.Members, "members", 1000, "connected members")
+	flags.IntVar(&fanout.Senders, "senders", 8, "members that send")
+	flags.IntVar(&fanout.Outstanding, "outstanding", 16, "messages of a sender that wait for their ack")
+	flags.Int64Var(&fanout.Ahead, "ahead", 256, "messages that the senders may be ahead of the deliveries")
+	flags.IntVar(&fanout.Threshold, "threshold", 0, "delivery.large_group_threshold of the server; 0: its default")
+	flags.DurationVar(&fanout.Duration, "duration", 10*time.Second, "how long to send")
+	flags.Float64Var(&fanout.Rate, "rate", 0, "messages a second; 0: as fast as the deliveries come")
+	o.addFloor(cmd)
+	return cmd
+}
+
+// crowd is the receiving side: every connection reads everything.
+type crowd struct {
+	receivers []*receiver
+	total     counter // deliveries, added up in batches
+	paced     bool
+	completed completions
+}
+
+type receiver struct {
+	conn    *rawws.Conn
+	seen    sequence
+	latency latency.Histogram
+	behind  int64
+	err     error
+}
+
+// sampleEvery is how many deliveries of a saturated receiver go by for one
+// whose latency is taken: reading the clock is most of a delivery's cost.
+const sampleEvery = 16
+
+func (c *crowd) receive(r *receiver) {
+	var batch int64
+	for n := 0; ; n++ {
+		data, err := r.conn.Next()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				r.err = err
+			}
+			return
+		}
+		if !rawws.IsType(data, "message") {
+			if rawws.IsType(data, "event") {
+				r.behind++
+			}
+			continue
+		}
+		seq, _ := rawws.Number(data, keySeq)
+		r.seen.see(seq)
+		if c.paced || n%sampleEvery == 0 {
+			stamp, _ := rawws.Number(data, keyContent)
+			now := time.Now().UnixNano()
+			r.latency.Add(time.Duration(now - stamp))
+			if c.paced {
+				c.completed.delivered(seq, time.Duration(now-stamp))
+			}
+		}
+		batch++
+		if !r.conn.Buffered() {
+			c.total.Add(batch)
+			batch = 0
+		}
+	}
+}
+
+// completions notes for each message how long the slowest delivery took.
+type completions struct {
+	slots [1 << 16]struct{ slowest atomic.Int64 }
+}
+
+func (c *completions) delivered(seq int64, after time.Duration) {
+	slot := &c.slots[int(seq)%len(c.slots)].slowest
+	for old := slot.Load(); int64(after) > old; old = slot.Load() {
+		if slot.CompareAndSwap(old, int64(after)) {
+			return
+		}
+	}
+}
+
+func (o fanoutOptions) run(ctx context.Context) (*report, error) {
+	if err := raiseFileLimit(o.Members + o.Senders + 100); err != nil {
+		return nil, err
+	}
+	p := plan{Users: o.Members + o.Senders}
+	if o.Threshold > 0 {
+		p.Env = append(p.Env, thresholdEnv(o.Threshold))
+	}
+	all := make([]int, p.Users)
+	for i := range all {
+		all[i] = i
+	}
+	p.Groups = [][]int{all}
+	w, err := prepare(ctx, o.URL, p)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Name: fmt.Sprintf("fan-out to %d members", o.Members)}
+	if o.Rate > 0 {
+		r.Name += fmt.Sprintf(" at %v/s", o.Rate)
+	}
+	err = o.measureFanout(ctx, w, r)
+	if closeErr := w.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil || !o.Floor {
+		return r, err
+	}
+	bare, err := o.fanoutFloor(ctx)
+	if err == nil {
+		r.floors(bare)
+	}
+	return r, err
+}
+
+func (o fanoutOptions) measureFanout(ctx context.Context, w *world, r *report) error {
+	sending, err := w.dialAll(ctx, w.Accounts[:o.Senders], 32<<10)
+	if err != nil {
+		return err
+	}
+	defer closeAll(sending)
+	receiving, err := w.dialAll(ctx, w.Accounts[o.Senders:], 16<<10)
+	if err != nil {
+		return err
+	}
+	defer closeAll(receiving)
+
+	senders := make([]*sender, o.Senders)
+	for i, conn := range sending {
+		senders[i] = newSender(conn, w.Groups[0], o.Outstanding)
+		senders[i].pace = paceOf(o.Senders, o.Rate)
+	}
+	return o.drive(ctx, w.server, r, senders, receiving)
+}
+
+func paceOf(senders int, rate float64) time.Duration {
+	if rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(senders) / rate * float64(time.Second))
+}
+
+// drive sends on some connections, receives on the others, and tells what came.
+func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders []*sender, receiving []*rawws.Conn) error {
+	c := &crowd{paced: o.Rate > 0}
+	var refused refusals
+	var readers sync.WaitGroup
+	for _, conn := range receiving {
+		one := &receiver{conn: conn}
+		c.receivers = append(c.receivers, one)
+		readers.Go(func() { c.receive(one) })
+	}
+	for _, one := range senders {
+		one.admit = func() bool { return o.ahead(senders, c) < o.Ahead }
+		readers.Go(func() { one.receive(&refused) })
+	}
+	before, err := s.usage()
+	if err != nil {
+		return err
+	}
+	mineBefore := ownCPU()
+	began := time.Now()
+	sendErr := sendFor(ctx, o.Duration, senders, o.Rate > 0)
+	waitUntil(ctx, 30*time.Second, func() bool {
+		for _, one := range senders {
+			if !one.answered() {
+				return false
+			}
+		}
+		return c.total.Load() >= acknowledged(senders)*int64(len(receiving))
+	})
+	took := time.Since(began)
+	mine := ownCPU() - mineBefore
+	after, err := s.usage()
+	for _, one := range senders {
+		one.conn.Close()
+	}
+	closeAll(receiving)
+	readers.Wait()
+	if err = errors.Join(sendErr, err, refused.err()); err != nil {
+		return err
+	}
+	return o.tell(r, senders, c, took, after.CPU-before.CPU, mine)
+}
+
+// ahead is how many messages the deliveries are behind, on average.
+func (o fanoutOptions) ahead(senders []*sender, c *crowd) int64 {
+	var sent int64
+	for _, s := range senders {
+		sent += s.sent.Load()
+	}
+	return sent - c.total.Load()/int64(len(c.receivers))
+}
+
+func acknowledged(senders []*sender) int64 {
+	var n int64
+	for _, s := range senders {
+		s.mu.Lock()
+		n += s.acked
+		s.mu.Unlock()
+	}
+	return n
+}
+
+func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, took, cpu, mine time.Duration) error {
+	var last, unanswered int64
+	var acks, deliveries, slowest latency.Histogram
+	first := int64(0)
+	for _, s := range senders {
+		last = max(last, s.lastSeq)
+		unanswered += s.sent.Load() - s.acked
+		acks.Merge(&s.latency)
+		if s.firstAt > 0 && (first == 0 || s.firstAt < first) {
+			first = s.firstAt
+		}
+		if s.err != nil {
+			return fmt.Errorf("a sender's connection: %w", s.err)
+		}
+	}
+	acked := acknowledged(senders)
+	var delivered, lost, duplicated, reordered, behind int64
+	for _, one := range c.receivers {
+		if one.err != nil {
+			return fmt.Errorf("a member's connection: %w", one.err)
+		}
+		delivered += one.seen.Received
+		if one.seen.last == 0 {
+			lost += acked
+		} else {
+			lost += one.seen.Lost(last)
+		}
+		duplicated += one.seen.Duplicated
+		reordered += one.seen.Reordered
+		behind += one.behind
+		deliveries.Merge(&one.latency)
+	}
+	r.add("messages", float64(acked), "")
+	r.add("deliveries", float64(delivered), "")
+	r.add("deliveries a second", float64(delivered)/took.Seconds(), "/s")
+	r.latencies("send to ack", &acks)
+	r.latencies("send to delivery", &deliveries)
+	if c.paced {
+		for seq := first; seq <= last; seq++ {
+			if d := c.completed.slots[int(seq)%len(c.completed.slots)].slowest.Load(); d > 0 {
+				slowest.Add(time.Duration(d))
+			}
+		}
+		r.latencies("send to last delivery", &slowest)
+	}
+	if delivered > 0 {
+		if cpu > 0 {
+			r.add("server CPU a delivery", float64(cpu.Nanoseconds())/float64(delivered)/1000, "µs")
+			r.add("server CPU", 100*cpu.Seconds()/took.Seconds(), "%")
+		}
+		r.add("client CPU a delivery", float64(mine.Nanoseconds())/float64(delivered)/1000, "µs")
+	}
+	r.add("unanswered", float64(unanswered), "")
+	r.add("lost", float64(lost), "")
+	r.add("duplicated", float64(duplicated), "")
+	r.add("reordered", float64(reordered), "")
+	r.add("replaced by marks", float64(behind), "")
+	return nil
+}

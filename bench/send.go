@@ -1,0 +1,212 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gochat-im/gochat/bench/internal/latency"
+	"github.com/gochat-im/gochat/bench/internal/rawws"
+)
+
+type sendOptions struct {
+	*options
+	Senders     int
+	Outstanding int
+	Duration    time.Duration
+	Rate        float64
+}
+
+func sendCommand(o *options) *cobra.Command {
+	send := sendOptions{options: o}
+	cmd := &cobra.Command{
+		Use:   "send",
+		Short: "Messages in one-to-one conversations, each delivered to a connected peer",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.measure(cmd, send.run) },
+	}
+	cmd.Flags().IntVar(&send.Senders, "senders", 100, "how many senders, each with a peer of its own")
+	cmd.Flags().IntVar(&send.Outstanding, "outstanding", 10, "messages of a sender that wait for their ack")
+	cmd.Flags().DurationVar(&send.Duration, "duration", 10*time.Second, "how long to send")
+	cmd.Flags().Float64Var(&send.Rate, "rate", 0, "messages a second of all senders together; 0: as fast as the acks come")
+	o.addFloor(cmd)
+	return cmd
+}
+
+// peer receives what one sender sends.
+type peer struct {
+	conn     *rawws.Conn
+	received atomic.Int64
+
+	seen    sequence // of its goroutine, until that has ended
+	latency latency.Histogram
+	behind  int64
+	err     error
+}
+
+func (p *peer) receive() {
+	for {
+		data, err := p.conn.Next()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				p.err = err
+			}
+			return
+		}
+		if !rawws.IsType(data, "message") {
+			if rawws.IsType(data, "event") {
+				p.behind++
+			}
+			continue
+		}
+		seq, _ := rawws.Number(data, keySeq)
+		stamp, _ := rawws.Number(data, keyContent)
+		p.latency.Add(time.Duration(time.Now().UnixNano() - stamp))
+		p.seen.see(seq)
+		p.received.Add(1)
+	}
+}
+
+func (o sendOptions) run(ctx context.Context) (*report, error) {
+	p := plan{Users: 2 * o.Senders}
+	for i := range o.Senders {
+		p.Singles = append(p.Singles, [2]int{2 * i, 2*i + 1})
+	}
+	w, err := prepare(ctx, o.URL, p)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Name: "one-to-one sends"}
+	if o.Rate > 0 {
+		r.Name = fmt.Sprintf("one-to-one sends at %v/s", o.Rate)
+	}
+	err = o.measureSends(ctx, w, r)
+	if closeErr := w.close(); err == nil {
+		err = closeErr
+	}
+	if err != nil || !o.Floor {
+		return r, err
+	}
+	bare, err := o.sendFloor(ctx)
+	if err == nil {
+		r.floors(bare)
+	}
+	return r, err
+}
+
+func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) error {
+	conns, err := w.dialAll(ctx, w.Accounts, 32<<10)
+	if err != nil {
+		return err
+	}
+	defer closeAll(conns)
+	senders := make([]*sender, o.Senders)
+	peers := make([]*peer, o.Senders)
+	var refused refusals
+	var receivers sync.WaitGroup
+	for i := range senders {
+		senders[i] = newSender(conns[2*i], w.Singles[i], o.Outstanding)
+		if o.Rate > 0 {
+			senders[i].pace = time.Duration(float64(o.Senders) / o.Rate * float64(time.Second))
+		}
+		peers[i] = &peer{conn: conns[2*i+1]}
+		receivers.Go(func() { senders[i].receive(&refused) })
+		receivers.Go(peers[i].receive)
+	}
+	began := time.Now()
+	before, err := w.usage()
+	if err != nil {
+		return err
+	}
+	sendErr := sendFor(ctx, o.Duration, senders, o.Rate > 0)
+	complete := waitUntil(ctx, 20*time.Second, func() bool {
+		for i, s := range senders {
+			s.mu.Lock()
+			acked, quiet := s.acked, s.inFlight == 0 || s.err != nil
+			s.mu.Unlock()
+			if !quiet || peers[i].received.Load() < acked {
+				return false
+			}
+		}
+		return true
+	})
+	took := time.Since(began)
+	after, err := w.usage()
+	closeAll(conns)
+	receivers.Wait()
+	if err = errors.Join(sendErr, err, refused.err()); err != nil {
+		return err
+	}
+	return o.tell(r, senders, peers, took, after.CPU-before.CPU, complete)
+}
+
+// sendFor lets all senders send for a while.
+func sendFor(ctx context.Context, d time.Duration, senders []*sender, spread bool) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	errs := make([]error, len(senders))
+	var working sync.WaitGroup
+	for i, s := range senders {
+		working.Go(func() {
+			if spread { // over the first interval, so that they do not send in step
+				select {
+				case <-time.After(s.pace * time.Duration(i) / time.Duration(len(senders))):
+				case <-ctx.Done():
+				}
+			}
+			errs[i] = s.send(ctx)
+		})
+	}
+	working.Wait()
+	return errors.Join(errs...)
+}
+
+func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, took, cpu time.Duration, complete bool) error {
+	var acks, deliveries latency.Histogram
+	var acked, unanswered, delivered, lost, duplicated, reordered, behind int64
+	for i, s := range senders {
+		p := peers[i]
+		acks.Merge(&s.latency)
+		deliveries.Merge(&p.latency)
+		acked += s.acked
+		unanswered += s.sent.Load() - s.acked
+		delivered += p.seen.Received
+		if p.seen.last == 0 {
+			lost += s.acked
+		} else {
+			lost += p.seen.Lost(s.lastSeq)
+		}
+		duplicated += p.seen.Duplicated
+		reordered += p.seen.Reordered
+		behind += p.behind
+		if s.err != nil {
+			return fmt.Errorf("a sender's connection: %w", s.err)
+		}
+		if p.err != nil {
+			return fmt.Errorf("a peer's connection: %w", p.err)
+		}
+	}
+	r.add("messages acknowledged", float64(acked), "")
+	r.add("sends", float64(acked)/took.Seconds(), "/s")
+	r.latencies("send to ack", &acks)
+	r.latencies("send to delivery", &deliveries)
+	if cpu > 0 && acked > 0 {
+		r.add("server CPU a message", float64(cpu.Microseconds())/float64(acked), "µs")
+		r.add("server CPU", 100*cpu.Seconds()/took.Seconds(), "%")
+	}
+	r.add("unanswered", float64(unanswered), "")
+	r.add("lost", float64(lost), "")
+	r.add("duplicated", float64(duplicated), "")
+	r.add("reordered", float64(reordered), "")
+	r.add("replaced by marks", float64(behind), "")
+	if !complete && lost == 0 && unanswered == 0 {
+		return errors.New("deliveries and acks do not add up")
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// plan is what must exist before a measurement: so many users, one-to-one
+// conversations and groups between them (by their index).
+type plan struct {
+	Users   int
+	Singles [][2]int
+	Groups  [][]int // the first is the owner
+	// Seed adds more to a data folder before its server starts.
+	Seed func(ctx context.Context, store repopb.RepoServiceServer, w *world) error
+	Env  []string // settings of the child, as GOCHAT_…=…
+}
+
+// account is one user with an access token.
+type account struct {
+	ID    string
+	Token string
+}
+
+// world is a server with what a plan asked for.
+type world struct {
+	*server
+	Accounts []account
+	Singles  []string // conversation ids, as planned
+	Groups   []string
+}
+
+// openEnv lifts what would limit a measurement before the server does.
+var openEnv = []string{
+	"GOCHAT_LOG_LEVEL=warn",
+	"GOCHAT_GATEWAY_LIMITS_SEND_RATE=1000000000", "GOCHAT_GATEWAY_LIMITS_SEND_BURST=1000000000",
+	"GOCHAT_GATEWAY_LIMITS_FRAME_RATE=1000000000", "GOCHAT_GATEWAY_LIMITS_FRAME_BURST=1000000000",
+	"GOCHAT_GATEWAY_LIMITS_CONNECT_RATE=1000000000", "GOCHAT_GATEWAY_LIMITS_CONNECT_BURST=1000000000",
+	"GOCHAT_GATEWAY_LIMITS_UNAUTHENTICATED_PER_ADDRESS=1000000",
+	"GOCHAT_GATEWAY_LIMITS_CONNECTIONS_PER_USER=1000000",
+	"GOCHAT_GATEWAY_WEBSOCKET_MAX_UNAUTHENTICATED=1000000",
+	"GOCHAT_GATEWAY_WEBSOCKET_DRAIN_WINDOW=0s",
+}
+
+// prepare makes a plan real: through the API of the server at url, or in the
+// data folder of a child that it then starts when url is empty. End it with
+// close.
+func prepare(ctx context.Context, url string, p plan) (*world, error) {
+	if url != "" {
+		w := &world{server: attach(url)}
+		return w, w.populate(ctx, p)
+	}
+	dir, err := os.MkdirTemp("", "gochat-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a data folder: %w", err)
+	}
+	w := &world{}
+	if err := w.seed(ctx, dir, p); err != nil {
+		os.RemoveAll(dir)
+		return nil, fmt.Errorf("seed the data folder: %w", err)
+	}
+	w.server, err = spawn(ctx, dir, append(append([]string{}, openEnv...), p.Env...))
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return w, nil
+}
+
+// close stops a child and removes its data.
+func (w *world) close() error {
+	err := w.stop()
+	if w.dir != "" {
+		os.RemoveAll(w.dir)
+	}
+	return err
+}
+
+func thresholdEnv(members int) string {
+	return "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=" + strconv.Itoa(members)
+}
