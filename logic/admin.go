@@ -26,6 +26,8 @@ func (s *Service) AdminSetUserStatus(ctx context.Context, r *logicpb.AdminSetUse
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	updated, err := s.repo.UpdateUser(ctx, &repopb.UpdateUserRequest{Id: user.GetId(), Status: &status})
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func (s *Service) AdminResetPassword(ctx context.Context, r *logicpb.AdminResetP
 	if err := checkPassword("new_password", r.GetNewPassword(), user.GetUsername()); err != nil {
 		return nil, err
 	}
-	return s.setPassword(ctx, user.GetId(), 0, r.GetNewPassword())
+	return s.setPassword(ctx, &repopb.SetPasswordRequest{UserId: user.GetId()}, r.GetNewPassword())
 }
 
 // AdminListSessions implements LogicService.
@@ -66,6 +68,8 @@ func (s *Service) AdminRevokeSessions(ctx context.Context, r *logicpb.AdminUserR
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	revoked, err := s.repo.RevokeSessions(ctx, &repopb.RevokeSessionsRequest{UserId: user.GetId()})
 	if err != nil {
 		return nil, err
@@ -74,10 +78,12 @@ func (s *Service) AdminRevokeSessions(ctx context.Context, r *logicpb.AdminUserR
 	return revoked, err
 }
 
+const maxInvitationLife = 366 * 24 * time.Hour
+
 // AdminCreateInvitation implements LogicService.
 func (s *Service) AdminCreateInvitation(ctx context.Context, r *logicpb.AdminCreateInvitationRequest) (*logicpb.AdminCreateInvitationResponse, error) {
-	if r.GetExpiresInMs() <= 0 {
-		return nil, errs.InvalidField("expires_in", "must be positive")
+	if r.GetExpiresInMs() <= 0 || r.GetExpiresInMs() > maxInvitationLife.Milliseconds() {
+		return nil, errs.InvalidField("expires_in", "must be more than 0 and at most a year")
 	}
 	code, hash := token.NewOpaque()
 	_, err := s.repo.CreateInvitation(ctx, &repopb.CreateInvitationRequest{

@@ -24,22 +24,64 @@ func (s *Service) Authenticate(ctx context.Context, r *logicpb.AuthenticateReque
 		return nil, err
 	}
 	account := accountKey(r.GetUsername())
-	// The tokens are taken before the work and given back after a success, so that many tries at once count as many.
-	if ok, wait := s.byAddress.Allow(r.GetClientAddress()); !ok && r.GetClientAddress() != "" {
-		s.metrics.logins.WithLabelValues("limited").Inc()
-		return nil, errs.New(errs.RateLimited, "too many failed logins from this address").RetryAfter(wait)
-	}
-	if ok, wait := s.byAccount.Allow(account); !ok {
-		s.metrics.logins.WithLabelValues("limited").Inc()
-		return nil, errs.New(errs.RateLimited, "too many failed logins of this account").RetryAfter(wait)
-	}
-	user, err := s.checkCredentials(ctx, account, r.GetPassword())
+	release, err := s.takeTry(account, r.GetClientAddress())
 	if err != nil {
-		s.metrics.logins.WithLabelValues("wrong").Inc()
+		s.metrics.logins.WithLabelValues("limited").Inc()
 		return nil, err
 	}
-	s.byAccount.Reset(account)
-	s.byAddress.Give(r.GetClientAddress())
+	credentials, err := s.checkCredentials(ctx, account, r.GetPassword())
+	release(err)
+	if err != nil {
+		s.metrics.logins.WithLabelValues(loginOutcome(err)).Inc()
+		return nil, err
+	}
+	// A caller that hangs up now must not leave a replaced session's sockets open.
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
+	response, err := s.openSession(ctx, r, credentials)
+	s.metrics.logins.WithLabelValues(loginOutcome(err)).Inc()
+	return response, err
+}
+
+func loginOutcome(err error) string {
+	switch errs.CodeOf(err) {
+	case errs.OK:
+		return "ok"
+	case errs.Unauthorized:
+		return "wrong"
+	default:
+		return "failed"
+	}
+}
+
+// takeTry takes one try of an account and of an address before the work is done, so that many at once count as many.
+// release gives back what was no failure: a success forgets those of the account, and what the server could not decide
+// counts for neither. Without an address (the operator's socket) only the account counts.
+func (s *Service) takeTry(account, address string) (release func(error), err error) {
+	if address != "" {
+		if ok, wait := s.byAddress.Allow(address); !ok {
+			return nil, errs.New(errs.RateLimited, "too many failed logins from this address").RetryAfter(wait)
+		}
+	}
+	if ok, wait := s.byAccount.Allow(account); !ok {
+		return nil, errs.New(errs.RateLimited, "too many failed logins of this account").RetryAfter(wait)
+	}
+	return func(err error) {
+		switch errs.CodeOf(err) {
+		case errs.OK:
+			s.byAccount.Reset(account)
+		case errs.Unauthorized:
+			return
+		default:
+			s.byAccount.Give(account)
+		}
+		s.byAddress.Give(address)
+	}, nil
+}
+
+// openSession stores the session of a login whose credentials were right when they were read.
+func (s *Service) openSession(ctx context.Context, r *logicpb.AuthenticateRequest, was *repopb.Credentials) (*logicpb.AuthenticateResponse, error) {
+	user := was.GetUser()
 	refresh, hash := token.NewOpaque()
 	created, err := s.repo.CreateSession(ctx, &repopb.CreateSessionRequest{
 		Session: &repopb.Session{
@@ -60,15 +102,46 @@ func (s *Service) Authenticate(ctx context.Context, r *logicpb.AuthenticateReque
 			return nil, err
 		}
 	}
-	s.metrics.logins.WithLabelValues("ok").Inc()
-	return s.tokens(user, created.GetSession().GetId(), refresh)
+	session := created.GetSession().GetId()
+	if err := s.stillRight(ctx, was, r.GetPassword()); err != nil {
+		if _, revokeErr := s.revoke(ctx, &repopb.RevokeSessionsRequest{UserId: user.GetId(), SessionIds: []int64{session}}, "revoked"); revokeErr != nil {
+			err = revokeErr
+		}
+		return nil, err
+	}
+	return s.tokens(user, session, refresh)
 }
 
-// accountKey is a username as the limits know it: neither case nor blanks make another account of it.
-func accountKey(username string) string { return strings.ToLower(strings.TrimSpace(username)) }
+// stillRight reads the credentials again, now that the session is stored: a password change or a ban that committed
+// between the check and the session did not see the session, one that commits later revokes it. A hash that only changed
+// its cost still fits.
+func (s *Service) stillRight(ctx context.Context, was *repopb.Credentials, password string) error {
+	is, err := s.repo.GetCredentials(ctx, &repopb.GetCredentialsRequest{UserId: was.GetUser().GetId()})
+	if err != nil {
+		return err
+	}
+	if is.GetUser().GetStatus() != repopb.UserStatus_USER_STATUS_ACTIVE {
+		return errCredentials
+	}
+	if is.GetPasswordHash() == was.GetPasswordHash() {
+		return nil
+	}
+	ok, err := s.passwords.Verify(ctx, is.GetPasswordHash(), password)
+	if err == nil && !ok {
+		err = errCredentials
+	}
+	return err
+}
+
+// accountKey is a username as the limits know it: neither case nor blanks make another account of it. What is too long
+// for a name is cut, so that the limits' memory stays bounded.
+func accountKey(username string) string {
+	username = strings.TrimSpace(username)
+	return strings.ToLower(strings.Clone(username[:min(len(username), 2*maxUsername)]))
+}
 
 // checkCredentials takes the same time whether the account exists or not.
-func (s *Service) checkCredentials(ctx context.Context, account, password string) (*repopb.User, error) {
+func (s *Service) checkCredentials(ctx context.Context, account, password string) (*repopb.Credentials, error) {
 	if len(password) > 4*maxPassword { // no account has such a password
 		password = password[:4*maxPassword]
 	}
@@ -90,20 +163,24 @@ func (s *Service) checkCredentials(ctx context.Context, account, password string
 		return nil, errCredentials
 	}
 	if s.passwords.NeedsRehash(c.GetPasswordHash()) {
-		s.rehash(ctx, c.GetUser().GetId(), password)
+		return s.rehash(ctx, c, password), nil
 	}
-	return c.GetUser(), nil
+	return c, nil
 }
 
-// rehash stores a hash of the present cost. It is a courtesy: a failure leaves the old hash, which still works.
-func (s *Service) rehash(ctx context.Context, userID int64, password string) {
+// rehash stores a hash of the present cost and returns the credentials with it. It is a courtesy: a failure leaves the
+// old hash, which still works.
+func (s *Service) rehash(ctx context.Context, c *repopb.Credentials, password string) *repopb.Credentials {
+	user := c.GetUser().GetId()
 	hash, err := s.passwords.Hash(ctx, password)
 	if err == nil {
-		_, err = s.repo.SetPassword(ctx, &repopb.SetPasswordRequest{UserId: userID, PasswordHash: hash, KeepAllSessions: true})
+		_, err = s.repo.SetPassword(ctx, &repopb.SetPasswordRequest{UserId: user, PasswordHash: hash, KeepAllSessions: true, ExpectedHash: c.GetPasswordHash()})
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "password not rehashed", "user_id", userID, "error", err)
+		s.log.WarnContext(ctx, "password not rehashed", "user_id", user, "error", err)
+		return c
 	}
+	return &repopb.Credentials{User: c.GetUser(), PasswordHash: hash}
 }
 
 func (s *Service) tokens(user *repopb.User, sessionID int64, refresh string) (*logicpb.AuthenticateResponse, error) {
@@ -123,6 +200,8 @@ func (s *Service) Refresh(ctx context.Context, r *logicpb.RefreshRequest) (*logi
 	if hash == nil {
 		return nil, errs.New(errs.Unauthorized, "invalid refresh token")
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	refresh, next := token.NewOpaque()
 	rotated, err := s.repo.RotateSession(ctx, &repopb.RotateSessionRequest{
 		RefreshHash: hash, NextRefreshHash: next, ExpiresAt: s.now().Add(s.cfg.SessionTTL).UnixMilli(),

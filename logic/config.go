@@ -26,7 +26,7 @@ type Config struct {
 	AccessTokenTTL  time.Duration   `koanf:"access_token_ttl"`
 	SessionTTL      time.Duration   `koanf:"session_ttl"` // since the last refresh
 	MaxSessions     int             `koanf:"max_sessions"`
-	MaxMessageBytes int             `koanf:"max_message_bytes"`
+	MaxMessageBytes int             `koanf:"-"`             // gateway.max_message_bytes
 	EditWindow      time.Duration   `koanf:"edit_window"`   // 0: no limit
 	RecallWindow    time.Duration   `koanf:"recall_window"` // 0: no limit
 	MaxGroupMembers int             `koanf:"max_group_members"`
@@ -80,8 +80,6 @@ func (c Config) Validate() error {
 		return errors.New("session_ttl: must be at least access_token_ttl")
 	case c.MaxSessions < 1 || c.MaxSessions > 1000:
 		return errors.New("max_sessions: must be 1 to 1,000")
-	case c.MaxMessageBytes < 1 || c.MaxMessageBytes > 1<<20:
-		return errors.New("max_message_bytes: must be 1 to 1,048,576")
 	case c.EditWindow < 0:
 		return errors.New("edit_window: must not be negative")
 	case c.RecallWindow < 0:

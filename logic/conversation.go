@@ -70,7 +70,11 @@ func (s *Service) UpdateConversation(ctx context.Context, r *logicpb.UpdateConve
 	}
 	if r.Name != nil || r.Avatar != nil {
 		if view.GetConversation().GetType() != repopb.ConversationType_CONVERSATION_TYPE_GROUP {
-			return nil, errs.InvalidField("name", "a one-to-one conversation is named by its peer")
+			field := "name"
+			if r.Name == nil {
+				field = "avatar"
+			}
+			return nil, errs.InvalidField(field, "a one-to-one conversation takes its name and avatar from its peer")
 		}
 		if _, err := s.UpdateGroup(ctx, &repopb.UpdateGroupRequest{
 			GroupId: r.GetConversationId(), ActorId: r.GetUserId(), Name: r.Name, Avatar: r.Avatar,

@@ -34,6 +34,9 @@ func (s *Service) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest)
 		return nil, err
 	}
 	policy := g.GetJoinPolicy()
+	if err := checkPolicy(policy); err != nil {
+		return nil, err
+	}
 	if policy == repopb.JoinPolicy_JOIN_POLICY_UNSPECIFIED {
 		policy = repopb.JoinPolicy_JOIN_POLICY_OPEN
 	}
@@ -42,6 +45,8 @@ func (s *Service) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest)
 		return nil, err
 	}
 	members = slices.DeleteFunc(members, func(m int64) bool { return m == g.GetOwnerId() })
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	created, err := s.repo.CreateGroup(ctx, &repopb.CreateGroupRequest{
 		Group: &repopb.Group{
 			Name: g.GetName(), Description: g.GetDescription(), Avatar: g.GetAvatar(), OwnerId: g.GetOwnerId(),
@@ -58,6 +63,13 @@ func (s *Service) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest)
 func (s *Service) checkMaxMembers(n int32) error {
 	if n < 2 || int(n) > s.cfg.MaxGroupMembers {
 		return errs.InvalidField("max_members", "must be 2 to %d", s.cfg.MaxGroupMembers)
+	}
+	return nil
+}
+
+func checkPolicy(p repopb.JoinPolicy) error {
+	if _, ok := repopb.JoinPolicy_name[int32(p)]; !ok {
+		return errs.InvalidField("join_policy", "must be open, approval or invite")
 	}
 	return nil
 }
@@ -114,6 +126,11 @@ func (s *Service) UpdateGroup(ctx context.Context, r *repopb.UpdateGroupRequest)
 			return nil, err
 		}
 	}
+	if err := checkPolicy(r.GetJoinPolicy()); err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	change, err := s.repo.UpdateGroup(ctx, r)
 	if err != nil {
 		return nil, err
@@ -123,17 +140,18 @@ func (s *Service) UpdateGroup(ctx context.Context, r *repopb.UpdateGroupRequest)
 
 // DissolveGroup implements LogicService.
 func (s *Service) DissolveGroup(ctx context.Context, r *repopb.DissolveGroupRequest) (*repopb.Empty, error) {
-	return s.finish(ctx)(s.repo.DissolveGroup(ctx, r))
+	return finish(ctx, s, s.repo.DissolveGroup, r)
 }
 
-// finish announces what a group mutation changed and makes its empty answer.
-func (s *Service) finish(ctx context.Context) func(*repopb.GroupChange, error) (*repopb.Empty, error) {
-	return func(change *repopb.GroupChange, err error) (*repopb.Empty, error) {
-		if err != nil {
-			return nil, err
-		}
-		return &repopb.Empty{}, s.announceChange(ctx, change)
+// finish makes a change of a group and announces it.
+func finish[R any](ctx context.Context, s *Service, change func(context.Context, R) (*repopb.GroupChange, error), r R) (*repopb.Empty, error) {
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
+	changed, err := change(ctx, r)
+	if err != nil {
+		return nil, err
 	}
+	return &repopb.Empty{}, s.announceChange(ctx, changed)
 }
 
 // JoinGroup implements LogicService.
@@ -150,19 +168,25 @@ func (s *Service) JoinGroup(ctx context.Context, r *logicpb.JoinGroupRequest) (*
 		return nil, errs.New(errs.Forbidden, "only an owner or admin can add members to this group")
 	case repopb.JoinPolicy_JOIN_POLICY_APPROVAL:
 		_, err := s.repo.CreateJoinRequest(ctx, &repopb.CreateJoinRequestRequest{GroupId: r.GetGroupId(), UserId: r.GetUserId()})
-		return &logicpb.JoinGroupResponse{Pending: true}, err
+		if err != nil {
+			return nil, err
+		}
+		return &logicpb.JoinGroupResponse{Pending: true}, nil
 	}
-	_, err = s.finish(ctx)(s.repo.AddGroupMember(ctx, &repopb.AddGroupMemberRequest{
+	_, err = finish(ctx, s, s.repo.AddGroupMember, &repopb.AddGroupMemberRequest{
 		GroupId: r.GetGroupId(), ActorId: r.GetUserId(), UserIds: []int64{r.GetUserId()},
-	}))
-	return &logicpb.JoinGroupResponse{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &logicpb.JoinGroupResponse{}, nil
 }
 
 // LeaveGroup implements LogicService.
 func (s *Service) LeaveGroup(ctx context.Context, r *logicpb.LeaveGroupRequest) (*repopb.Empty, error) {
-	return s.finish(ctx)(s.repo.RemoveGroupMember(ctx, &repopb.RemoveGroupMemberRequest{
+	return finish(ctx, s, s.repo.RemoveGroupMember, &repopb.RemoveGroupMemberRequest{
 		GroupId: r.GetGroupId(), ActorId: r.GetUserId(), UserId: r.GetUserId(),
-	}))
+	})
 }
 
 // AddGroupMember implements LogicService.
@@ -174,9 +198,11 @@ func (s *Service) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRe
 	if len(users) == 0 {
 		return nil, errs.InvalidField("user_ids", "must not be empty")
 	}
-	if len(users) == 1 && users[0] == r.GetActorId() { // who adds themself joins: the policy decides
-		return nil, errs.New(errs.Conflict, "you are a member already")
+	if len(users) == 1 && users[0] == r.GetActorId() { // repo would take it for a join
+		return nil, errs.InvalidField("user_ids", "must not be only yourself: join the group instead")
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	change, err := s.repo.AddGroupMember(ctx, &repopb.AddGroupMemberRequest{GroupId: r.GetGroupId(), ActorId: r.GetActorId(), UserIds: users})
 	if err != nil {
 		return nil, err
@@ -186,7 +212,7 @@ func (s *Service) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRe
 
 // RemoveGroupMember implements LogicService.
 func (s *Service) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.Empty, error) {
-	return s.finish(ctx)(s.repo.RemoveGroupMember(ctx, r))
+	return finish(ctx, s, s.repo.RemoveGroupMember, r)
 }
 
 // UpdateGroupMember implements LogicService.
@@ -200,12 +226,17 @@ func (s *Service) UpdateGroupMember(ctx context.Context, r *repopb.UpdateGroupMe
 	if r.GetMutedUntil() < 0 {
 		return nil, errs.InvalidField("muted_until", "must be a time")
 	}
-	change, err := s.repo.UpdateGroupMember(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.announceChange(ctx, change); err != nil {
-		return nil, err
+	// Each is an event of its own. The role comes first: it takes the greater right, so nothing is half done for want of one.
+	for _, part := range []*repopb.UpdateGroupMemberRequest{
+		{GroupId: r.GetGroupId(), ActorId: r.GetActorId(), UserId: r.GetUserId(), Role: r.Role},
+		{GroupId: r.GetGroupId(), ActorId: r.GetActorId(), UserId: r.GetUserId(), MutedUntil: r.MutedUntil},
+	} {
+		if part.Role == nil && part.MutedUntil == nil {
+			continue
+		}
+		if _, err := finish(ctx, s, s.repo.UpdateGroupMember, part); err != nil {
+			return nil, err
+		}
 	}
 	page, err := s.repo.GetGroupMembers(ctx, &repopb.GetGroupMembersRequest{GroupId: r.GetGroupId(), AfterUserId: r.GetUserId() - 1, Limit: 1})
 	if err != nil {
@@ -219,7 +250,7 @@ func (s *Service) UpdateGroupMember(ctx context.Context, r *repopb.UpdateGroupMe
 
 // TransferGroup implements LogicService.
 func (s *Service) TransferGroup(ctx context.Context, r *repopb.TransferGroupRequest) (*repopb.Empty, error) {
-	return s.finish(ctx)(s.repo.TransferGroup(ctx, r))
+	return finish(ctx, s, s.repo.TransferGroup, r)
 }
 
 // GetGroupMembers implements LogicService.
@@ -249,5 +280,5 @@ func (s *Service) ListJoinRequests(ctx context.Context, r *repopb.ListJoinReques
 
 // DecideJoinRequest implements LogicService.
 func (s *Service) DecideJoinRequest(ctx context.Context, r *repopb.DecideJoinRequestRequest) (*repopb.Empty, error) {
-	return s.finish(ctx)(s.repo.DecideJoinRequest(ctx, r))
+	return finish(ctx, s, s.repo.DecideJoinRequest, r)
 }

@@ -2,6 +2,7 @@ package logic
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
@@ -67,6 +68,8 @@ func (s *Service) EditMessage(ctx context.Context, r *logicpb.EditMessageRequest
 	if err := s.checkContent(r.GetContent()); err != nil {
 		return nil, err
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	event, err := s.repo.EditMessage(ctx, &repopb.EditMessageRequest{
 		ConversationId: r.GetConversationId(), Seq: r.GetSeq(), ActorId: r.GetActorId(), Content: r.GetContent(), NotBefore: s.windowStart(s.cfg.EditWindow),
 	})
@@ -90,6 +93,8 @@ func (s *Service) RecallMessage(ctx context.Context, r *logicpb.RecallMessageReq
 	if r.GetOnlySelf() {
 		return s.hide(ctx, r)
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	recalled, err := s.repo.UpdateMessageStatus(ctx, &repopb.UpdateMessageStatusRequest{
 		ConversationId: r.GetConversationId(), Seq: r.GetSeq(), ActorId: r.GetActorId(),
 		Status: repopb.MessageStatus_MESSAGE_STATUS_RECALLED, NotBefore: s.windowStart(s.cfg.RecallWindow),
@@ -116,6 +121,14 @@ func (s *Service) hide(ctx context.Context, r *logicpb.RecallMessageRequest) (*r
 
 // Sync implements LogicService.
 func (s *Service) Sync(ctx context.Context, r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+	if r.GetSince() < 0 {
+		return nil, errs.InvalidField("cursor", "must not be negative")
+	}
+	for conversation, seq := range r.GetHave() {
+		if conversation <= 0 || seq < 0 {
+			return nil, errs.InvalidField("conversations", "must map ids to seqs")
+		}
+	}
 	return s.repo.GetChanges(ctx, &repopb.GetChangesRequest{
 		UserId: r.GetUserId(), Since: r.GetSince(), Have: r.GetHave(), Position: r.GetPosition(),
 		MaxEvents: int32(s.cfg.Sync.MaxEvents), MaxPerConversation: int32(s.cfg.Sync.MaxPerConversation),
@@ -138,9 +151,10 @@ func (s *Service) SetTyping(ctx context.Context, r *logicpb.SetTypingRequest) (*
 		return nil, err
 	}
 	for _, route := range routes.GetRoutes() {
+		others := slices.DeleteFunc(slices.Clone(route.GetMemberIds()), func(m int64) bool { return m == r.GetUserId() })
 		s.deliver(ctx, &gatewaypb.Delivery{
 			Body:    &gatewaypb.Delivery_Typing{Typing: &gatewaypb.Typing{ConversationId: r.GetConversationId(), UserId: r.GetUserId()}},
-			UserIds: route.GetMemberIds(), Interested: route.GetLarge(), Except: r.GetOrigin(),
+			UserIds: others, Interested: route.GetLarge(), Except: r.GetOrigin(),
 		})
 	}
 	return &repopb.Empty{}, nil

@@ -66,12 +66,20 @@ func New(cfg Config, repo repopb.RepoServiceServer, gateways gatewaypb.GatewaySe
 	err = b.Subscribe(bus.Topic{
 		Name: logicpb.UpstreamTopic,
 		New:  func() proto.Message { return &logicpb.Upstream{} },
+
+		OnDead: s.admitDead,
 	}, s.admitBatch)
 	if err != nil {
 		s.seen.close()
 		return nil, fmt.Errorf("subscribe to %s: %w", logicpb.UpstreamTopic, err)
 	}
 	return s, nil
+}
+
+// unhurried is the context of a change with a second step, such as closing sockets: a caller that hangs up between the
+// two must not leave it half done.
+func (s *Service) unhurried(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.cfg.CallTimeout)
 }
 
 // Close writes what is not written yet. No call may run any more.

@@ -34,6 +34,8 @@ func (s *Service) Logout(ctx context.Context, r *logicpb.LogoutRequest) (*repopb
 }
 
 func (s *Service) revoke(ctx context.Context, r *repopb.RevokeSessionsRequest, reason string) (*repopb.Empty, error) {
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	revoked, err := s.repo.RevokeSessions(ctx, r)
 	if err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (s *Service) RevokeSession(ctx context.Context, r *logicpb.RevokeSessionReq
 	if err != nil {
 		return nil, err
 	}
-	if session.GetUserId() != r.GetUserId() || session.GetRevokedAt() != 0 {
+	if session.GetUserId() != r.GetUserId() {
 		return nil, errs.New(errs.NotFound, "no such session")
 	}
 	return s.revoke(ctx, &repopb.RevokeSessionsRequest{UserId: r.GetUserId(), SessionIds: []int64{r.GetSessionId()}}, "revoked")
@@ -76,29 +78,37 @@ func (s *Service) ChangePassword(ctx context.Context, r *logicpb.ChangePasswordR
 		return nil, err
 	}
 	account := accountKey(user.GetUsername())
-	if ok, wait := s.byAccount.Allow(account); !ok {
-		return nil, errs.New(errs.RateLimited, "too many wrong passwords").RetryAfter(wait)
+	release, err := s.takeTry(account, "")
+	if err != nil {
+		return nil, err
 	}
-	if _, err := s.checkCredentials(ctx, account, r.GetOldPassword()); err != nil {
+	credentials, err := s.checkCredentials(ctx, account, r.GetOldPassword())
+	release(err)
+	if err != nil {
 		if errs.CodeOf(err) == errs.Unauthorized {
 			return nil, errs.New(errs.Forbidden, "old_password: is wrong").With("field", "old_password")
 		}
 		return nil, err
 	}
-	s.byAccount.Reset(account)
-	return s.setPassword(ctx, r.GetUserId(), r.GetSessionId(), r.GetNewPassword())
+	return s.setPassword(ctx, &repopb.SetPasswordRequest{
+		UserId: r.GetUserId(), KeepSessionId: r.GetSessionId(), ExpectedHash: credentials.GetPasswordHash(),
+	}, r.GetNewPassword())
 }
 
-func (s *Service) setPassword(ctx context.Context, userID, keepSession int64, password string) (*repopb.Empty, error) {
+// setPassword completes the request with the password's hash, and closes the sockets of the sessions that it ended.
+func (s *Service) setPassword(ctx context.Context, r *repopb.SetPasswordRequest, password string) (*repopb.Empty, error) {
 	hash, err := s.passwords.Hash(ctx, password)
 	if err != nil {
 		return nil, err
 	}
-	revoked, err := s.repo.SetPassword(ctx, &repopb.SetPasswordRequest{UserId: userID, PasswordHash: hash, KeepSessionId: keepSession})
+	r.PasswordHash = hash
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
+	revoked, err := s.repo.SetPassword(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return &repopb.Empty{}, s.disconnect(ctx, userID, revoked.GetSessionIds(), closeLoggedOut, "the password changed")
+	return &repopb.Empty{}, s.disconnect(ctx, r.GetUserId(), revoked.GetSessionIds(), closeLoggedOut, "the password changed")
 }
 
 const (

@@ -3,7 +3,6 @@ package logic
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strconv"
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
@@ -62,7 +61,7 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 			err = s.admit(states.GetSenders()[i])
 		}
 		if err != nil {
-			refusals = append(refusals, refusal(up, s.refuse(err)))
+			refusals = append(refusals, refusal(up, err))
 			continue
 		}
 		if debug {
@@ -71,16 +70,35 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 		persist[i].Origin, persist[i].Message = up.GetOrigin(), up.GetMessage()
 		admitted = append(admitted, bus.Record{Key: r.Key, Message: &persist[i]})
 	}
-	s.metrics.admitted.Add(float64(len(admitted)))
-	if len(refusals) > 0 {
-		if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Results: refusals}); err != nil {
-			s.log.WarnContext(ctx, "refusals not delivered", "messages", len(refusals), "error", err)
+	if len(admitted) > 0 {
+		if err := s.bus.Publish(ctx, taskpb.PersistTopic, admitted...); err != nil {
+			return err // the batch comes again: nothing of it may have been answered
 		}
+		s.metrics.admitted.Add(float64(len(admitted)))
 	}
-	if len(admitted) == 0 {
-		return nil
+	s.answer(ctx, refusals)
+	return nil
+}
+
+// answer hands refusals to their origins.
+func (s *Service) answer(ctx context.Context, refusals []*gatewaypb.Result) {
+	if len(refusals) == 0 {
+		return
 	}
-	return s.bus.Publish(ctx, taskpb.PersistTopic, slices.Clip(admitted)...)
+	for _, r := range refusals {
+		s.metrics.refused.WithLabelValues(errs.Code(r.GetCode()).String()).Inc()
+	}
+	if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Results: refusals}); err != nil {
+		s.log.WarnContext(ctx, "refusals not delivered", "messages", len(refusals), "error", err)
+	}
+}
+
+// admitDead answers a message whose admission failed for good, so that its sender need not wait for a timeout.
+func (s *Service) admitDead(ctx context.Context, r bus.Record, cause error) error {
+	if up, ok := r.Message.(*logicpb.Upstream); ok {
+		s.answer(ctx, []*gatewaypb.Result{refusal(up, cause)})
+	}
+	return nil
 }
 
 // admit tells why a sender may not write now, from what the caches know. The store asks again in the message's own

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	maxUsername     = 32
 	minPassword     = 8
 	maxPassword     = 128 // argon2id takes any length; this bounds the work of a request
 	maxNickname     = 64
@@ -96,8 +97,10 @@ func (s *Service) checkMessage(m *repopb.NewMessage) error {
 	switch {
 	case m.GetConversationId() <= 0:
 		return errs.InvalidField("conversation_id", "must be an id")
-	case m.GetClientMsgId() == "" || len(m.GetClientMsgId()) > maxClientMsgID || !utf8.ValidString(m.GetClientMsgId()):
+	case m.GetClientMsgId() == "" || len(m.GetClientMsgId()) > maxClientMsgID:
 		return errs.InvalidField("client_msg_id", "must be 1 to %d bytes", maxClientMsgID)
+	case !utf8.ValidString(m.GetClientMsgId()) || strings.ContainsFunc(m.GetClientMsgId(), unicode.IsControl):
+		return errs.InvalidField("client_msg_id", "must be UTF-8 without control characters")
 	case !slices.Contains(messageTypes, m.GetMessageType()):
 		return errs.InvalidField("message_type", "must be one of %s", strings.Join(messageTypes, ", "))
 	}
