@@ -33,6 +33,7 @@ type Server struct {
 	connects *limit.Limiter
 	sends    *limit.Limiter
 	exempt   []netip.Prefix
+	http     httpSide
 
 	readers sync.WaitGroup // the reading goroutines
 
