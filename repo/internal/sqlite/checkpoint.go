@@ -8,10 +8,10 @@ import (
 
 const (
 	// checkpointPages of write-ahead log start a checkpoint beside the writer.
-	checkpointPages = 4000
+	checkpointPages = 12_000
 	// finishPages of log make the writer copy the rest itself, a pause of some
 	// milliseconds: only when all is copied does the log start anew.
-	finishPages = 16000
+	finishPages = 24_000
 )
 
 // checkpointer moves pages from the write-ahead log into the database on its

@@ -25,7 +25,23 @@ type conn struct {
 	arenaUsed int
 }
 
+// openConn opens a connection that reads and writes, or only reads.
 func openConn(path string, readOnly bool) (*conn, error) {
+	if readOnly {
+		return openWith(path, sqlite3.SQLITE_OPEN_READONLY, "")
+	}
+	return openWith(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE, "")
+}
+
+// openWriter opens the connection of the writer, whose log gathers its writes.
+func openWriter(path string) (*conn, error) {
+	if rc := registerWALFiles(); rc != sqlite3.SQLITE_OK {
+		return nil, &Error{Code: int(rc), Message: "registering the layer for log files"}
+	}
+	return openWith(path, sqlite3.SQLITE_OPEN_READWRITE|sqlite3.SQLITE_OPEN_CREATE, walVFS)
+}
+
+func openWith(path string, flags int32, vfs string) (*conn, error) {
 	c := &conn{tls: libc.NewTLS(), stmts: map[string]*stmt{}}
 	c.out = libc.Xmalloc(c.tls, 16)
 	c.arena = libc.Xmalloc(c.tls, arenaSize)
@@ -39,11 +55,15 @@ func openConn(path string, readOnly bool) (*conn, error) {
 		return nil, err
 	}
 	defer libc.Xfree(c.tls, name)
-	flags := int32(sqlite3.SQLITE_OPEN_READWRITE | sqlite3.SQLITE_OPEN_CREATE | sqlite3.SQLITE_OPEN_NOMUTEX)
-	if readOnly {
-		flags = sqlite3.SQLITE_OPEN_READONLY | sqlite3.SQLITE_OPEN_NOMUTEX
+	var layer uintptr // 0: the system's own
+	if vfs != "" {
+		if layer, err = libc.CString(vfs); err != nil {
+			c.close()
+			return nil, err
+		}
+		defer libc.Xfree(c.tls, layer)
 	}
-	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.out, flags, 0)
+	rc := sqlite3.Xsqlite3_open_v2(c.tls, name, c.out, flags|sqlite3.SQLITE_OPEN_NOMUTEX, layer)
 	c.db = c.pointer(0)
 	if rc != sqlite3.SQLITE_OK {
 		err := c.fail(rc)

@@ -61,7 +61,7 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	}
 	s := &Store{opt: opt, log: log, state: newState(opt.MaxCachedHeads, opt.MaxCachedLists)}
 	m := newMetrics(reg)
-	wc, err := openConn(opt.Path, false)
+	wc, err := openWriter(opt.Path)
 	if err != nil {
 		return nil, catalogued(err)
 	}
