@@ -58,6 +58,9 @@ func (a *account) must(t testing.TB, method, path string, want int, body any) ma
 func (a *account) try(t testing.TB, method, path string, body any) (int, map[string]any) {
 	t.Helper()
 	var reader io.Reader
+	if m, ok := body.(map[string]any); ok && m == nil {
+		body = nil
+	}
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {

@@ -23,6 +23,7 @@ func TestProtocolPage(t *testing.T) {
 		vars: map[string]any{
 			"alice_token": alice.token, "alice_id": alice.id, "bob_id": bob.id, "chat": single(t, alice, bob),
 		},
+		bob:     bob,
 		sockets: map[string]*socket{"alice": s.dial(t, nil), "bob": bob.dial(t)},
 	}
 	blocks := regexp.MustCompile("(?s)```dialogue\n(.*?)```").FindAllStringSubmatch(string(page), -1)
@@ -41,6 +42,7 @@ func TestProtocolPage(t *testing.T) {
 // dialogue plays lines of "name> frame" and "name< frame".
 type dialogue struct {
 	vars    map[string]any
+	bob     *account
 	sockets map[string]*socket
 }
 
@@ -49,6 +51,9 @@ func (d *dialogue) play(t *testing.T, line string) {
 	i := strings.IndexAny(line, "<>")
 	if i < 0 {
 		t.Fatalf("not a line of a dialogue: %s", line)
+	}
+	if d.sockets[line[:i]] == nil && line[:i] == "bob_again" { // a connection that comes later
+		d.sockets["bob_again"] = d.bob.dial(t)
 	}
 	w := d.sockets[line[:i]]
 	var pattern any

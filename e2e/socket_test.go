@@ -33,7 +33,7 @@ func TestSocketRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %d", name, resp, want)
 		}
 	}
-	if resp := get(t, s.url()+"/ws?token=nonsense"); resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusUpgradeRequired {
+	if resp := get(t, s.url()+"/ws?token=nonsense"); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("not an upgrade: %d", resp.StatusCode)
 	}
 	if code, _ := s.dial(t, nil).closeCode(t); code != 4502 {
