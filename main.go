@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gochat-im/gochat/bench"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -69,7 +70,7 @@ then flags; the later wins.`,
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		serveCommand(), migrateCommand(), checkConfigCommand(), versionCommand(), adminCommand(),
+		serveCommand(), migrateCommand(), checkConfigCommand(), versionCommand(), adminCommand(), bench.Command(),
 	)
 	return root
 }
