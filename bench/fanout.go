@@ -136,9 +136,7 @@ func (o fanoutOptions) run(ctx context.Context) (*report, error) {
 		r.Name += fmt.Sprintf(" at %v/s", o.Rate)
 	}
 	err = o.measureFanout(ctx, w, r)
-	if closeErr := w.close(); err == nil {
-		err = closeErr
-	}
+	err = w.finish(err)
 	if err != nil || !o.Floor {
 		return r, err
 	}

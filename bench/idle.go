@@ -41,9 +41,7 @@ func (o idleOptions) run(ctx context.Context) (*report, error) {
 	err = o.hold(ctx, w.server, r, func(ctx context.Context) ([]*rawws.Conn, error) {
 		return w.dialAll(ctx, w.Accounts, 2<<10)
 	})
-	if closeErr := w.close(); err == nil {
-		err = closeErr
-	}
+	err = w.finish(err)
 	if err != nil || !o.Floor {
 		return r, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,23 +70,41 @@ func (w *world) fill(ctx context.Context, store repopb.RepoServiceServer, keys *
 		return err
 	}
 	for _, members := range p.Groups {
-		request := &repopb.CreateGroupRequest{Group: &repopb.Group{
-			Name: "bench", OwnerId: ids[members[0]], MaxMembers: int32(len(members) + 1000), //nolint:gosec // a group's size
-			JoinPolicy: repopb.JoinPolicy_JOIN_POLICY_OPEN,
-		}}
-		for _, m := range members[1:] {
-			request.MemberIds = append(request.MemberIds, ids[m])
-		}
-		resp, err := store.CreateGroup(ctx, request)
+		group, err := seedGroup(ctx, store, ids, members)
 		if err != nil {
-			return fmt.Errorf("create a group: %w", err)
+			return err
 		}
-		w.Groups = append(w.Groups, id.Format(resp.GetChange().GetGroup().GetId()))
+		w.Groups = append(w.Groups, id.Format(group))
 	}
 	if p.Seed != nil {
 		return p.Seed(ctx, store, w)
 	}
 	return nil
+}
+
+// addAtOnce is how many members are added in one call.
+const addAtOnce = 500
+
+func seedGroup(ctx context.Context, store repopb.RepoServiceServer, ids []int64, members []int) (int64, error) {
+	owner := ids[members[0]]
+	resp, err := store.CreateGroup(ctx, &repopb.CreateGroupRequest{Group: &repopb.Group{
+		Name: "bench", OwnerId: owner, MaxMembers: int32(len(members) + 1000), //nolint:gosec // a group's size
+		JoinPolicy: repopb.JoinPolicy_JOIN_POLICY_OPEN,
+	}})
+	if err != nil {
+		return 0, fmt.Errorf("create a group: %w", err)
+	}
+	group := resp.GetChange().GetGroup().GetId()
+	for chunk := range slices.Chunk(members[1:], addAtOnce) {
+		request := &repopb.AddGroupMemberRequest{GroupId: group, ActorId: owner}
+		for _, m := range chunk {
+			request.UserIds = append(request.UserIds, ids[m])
+		}
+		if _, err := store.AddGroupMember(ctx, request); err != nil {
+			return 0, fmt.Errorf("add members: %w", err)
+		}
+	}
+	return group, nil
 }
 
 // seedAccount creates a user that is logged in. Nobody can log in to it with a

@@ -87,9 +87,7 @@ func (o sendOptions) run(ctx context.Context) (*report, error) {
 		r.Name = fmt.Sprintf("one-to-one sends at %v/s", o.Rate)
 	}
 	err = o.measureSends(ctx, w, r)
-	if closeErr := w.close(); err == nil {
-		err = closeErr
-	}
+	err = w.finish(err)
 	if err != nil || !o.Floor {
 		return r, err
 	}

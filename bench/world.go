@@ -48,7 +48,7 @@ var openEnv = []string{
 
 // prepare makes a plan real: through the API of the server at url, or in the
 // data folder of a child that it then starts when url is empty. End it with
-// close.
+// finish.
 func prepare(ctx context.Context, url string, p plan) (*world, error) {
 	if url != "" {
 		w := &world{server: attach(url)}
@@ -71,9 +71,17 @@ func prepare(ctx context.Context, url string, p plan) (*world, error) {
 	return w, nil
 }
 
-// close stops a child and removes its data.
-func (w *world) close() error {
-	err := w.stop()
+// finish stops a child and removes its data. It returns err, the outcome of what
+// was done with it, with the end of the child's log when there is something to
+// tell.
+func (w *world) finish(err error) error {
+	stopped := w.stop()
+	switch {
+	case err != nil && w.cmd != nil && w.stderr.String() != "":
+		err = fmt.Errorf("%w\nThe server's log:\n%s", err, w.stderr)
+	case err == nil:
+		err = stopped
+	}
 	if w.dir != "" {
 		os.RemoveAll(w.dir)
 	}
