@@ -1,0 +1,160 @@
+package check
+
+import (
+	"time"
+
+	gochat "github.com/gochat-im/gochat/sdk/go"
+)
+
+// checkFrames: what arrived at sockets is in the history, and arrived at
+// members only.
+func (h *history) checkFrames() error {
+	for i := range h.record.Frames {
+		f := &h.record.Frames[i]
+		conversation := f.Entry.ConversationID
+		if _, read := h.logs[conversation]; !read {
+			continue // nobody reads it any more
+		}
+		e, ok := h.entry(conversation, f.Entry.Seq)
+		if !ok {
+			return broken(Delivered, "user %s got seq %d of conversation %s, which has %d",
+				f.User, f.Entry.Seq, conversation, len(h.logs[conversation]))
+		}
+		if d := differInPlace(e, f.Entry); d != "" {
+			return broken(Delivered, "user %s got another seq %d of conversation %s: %s", f.User, e.Seq, conversation, d)
+		}
+		if e.Kind == gochat.KindMessage && !h.mayRead(conversation, e, f.Entry.Content) {
+			return broken(Delivered, "user %s got seq %d of conversation %s with %q, which nobody wrote",
+				f.User, e.Seq, conversation, f.Entry.Content)
+		}
+		if err := h.checkReceiver(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayRead reports whether a message has had that content at some time.
+func (h *history) mayRead(conversation string, e gochat.Entry, content string) bool {
+	if content == e.Content {
+		return true
+	}
+	if send := h.sends[[2]string{e.FromUserID, e.ClientMsgID}]; send != nil && content == send.Content {
+		return true
+	}
+	for _, c := range h.changes[conversation][e.Seq] {
+		if c.Content == content {
+			return true
+		}
+	}
+	return false
+}
+
+// checkReceiver: an entry reaches only who was a member then, or became one
+// later and pulls what was before.
+func (h *history) checkReceiver(f *Frame) error {
+	conversation, seq := f.Entry.ConversationID, f.Entry.Seq
+	memberships := h.members[conversation][f.User]
+	if memberships.covers(seq) {
+		return nil
+	}
+	if memberships.next(seq) > 0 && h.joining(conversation, f.User, memberships.ended(seq), f.At) {
+		return nil
+	}
+	return broken(MembersRead, "user %s got seq %d of conversation %s after %s, not being a member",
+		f.User, seq, conversation, f.At.Round(time.Millisecond))
+}
+
+// joining reports whether a call was under way or done at a time that may have
+// made the user a member after the one ended that the entry at seq ended (0:
+// none).
+func (h *history) joining(conversation, user string, ended int64, at time.Duration) bool {
+	var left time.Duration
+	if e, ok := h.entry(conversation, ended); ok {
+		left = e.CreatedAt.Sub(h.record.Began) - h.record.ClockSlack
+	}
+	for _, j := range h.record.Joins {
+		if j.User == user && j.Conversation == conversation && j.Started <= at && (j.Ended == 0 || j.Ended >= left) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkLogs: a client's own log is the history: all of it for a member, a
+// beginning of it for who has left.
+func (h *history) checkLogs() error {
+	type key struct{ user, conversation string }
+	have := map[key]bool{}
+	for _, l := range h.record.Logs {
+		have[key{l.User, l.Conversation}] = true
+		log, read := h.logs[l.Conversation]
+		if !read {
+			continue
+		}
+		for i, e := range l.Entries {
+			where := func(d string) error {
+				return broken(LocalLog, "user %s, conversation %s, place %d: %s", l.User, l.Conversation, i+1, d)
+			}
+			if i >= len(log) {
+				return where("beyond the history's end")
+			}
+			if d := differInPlace(log[i], e); d != "" {
+				return where(d)
+			}
+			member := h.members[l.Conversation][l.User].now()
+			if d := differ(log[i], e); d != "" && member {
+				return where(d)
+			}
+		}
+		if h.members[l.Conversation][l.User].now() && len(l.Entries) != len(log) {
+			return broken(LocalLog, "user %s has %d entries of conversation %s, which has %d",
+				l.User, len(l.Entries), l.Conversation, len(log))
+		}
+	}
+	for conversation, members := range h.members {
+		for user, v := range members {
+			if v.now() && len(h.logs[conversation]) > 0 && !have[key{user, conversation}] {
+				return broken(LocalLog, "user %s has nothing of conversation %s", user, conversation)
+			}
+		}
+	}
+	return nil
+}
+
+// checkUnread counts again.
+func (h *history) checkUnread() error {
+	for _, u := range h.record.Unread {
+		log, read := h.logs[u.Conversation]
+		if !read {
+			continue
+		}
+		var want int64
+		for _, e := range log {
+			if e.Seq > u.ReadSeq && e.Kind == gochat.KindMessage && e.FromUserID != u.User {
+				want++
+			}
+		}
+		switch {
+		case u.Unread != want:
+			return broken(UnreadExact, "user %s has %d unread in conversation %s, not %d (read up to %d)",
+				u.User, want, u.Conversation, u.Unread, u.ReadSeq)
+		case u.LastSeq != int64(len(log)):
+			return broken(UnreadExact, "user %s sees conversation %s at seq %d, not %d", u.User, u.Conversation, u.LastSeq, len(log))
+		case u.ReadSeq < u.ReadMin || u.ReadSeq > max(u.ReadMax, h.joined(u)):
+			return broken(UnreadExact, "user %s has read conversation %s up to %d, not between %d and %d",
+				u.User, u.Conversation, u.ReadSeq, u.ReadMin, max(u.ReadMax, h.joined(u)))
+		}
+	}
+	return nil
+}
+
+// joined is the seq of the user's last join: new members start with everything
+// before read.
+func (h *history) joined(u Unread) int64 {
+	v := h.members[u.Conversation][u.User]
+	if len(v) == 0 {
+		return 0
+	}
+	return v[len(v)-1].from
+}
