@@ -35,7 +35,7 @@ func (s *Server) mountHTTP(r chi.Router) {
 	mux := chi.NewRouter()
 	mux.Use(s.observe, protect, s.crossOrigin, s.bound, middleware.GetHead)
 	mux.NotFound(routeNotFound)
-	mux.MethodNotAllowed(methodNotAllowed(mux))
+	mux.MethodNotAllowed(methodNotAllowed(r))
 
 	api := humachi.New(mux, apiConfig())
 	s.registerAccounts(api)

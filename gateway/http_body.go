@@ -36,6 +36,7 @@ func (s *Server) takeBody(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json") // however it was spelled
 	next(ctx)
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
@@ -25,35 +26,31 @@ var docsPage string
 //go:embed docs/style.css
 var docsStyle string
 
-// mountDocs serves the document of the API as JSON, YAML and a page. All three
-// are made once, here; the page loads nothing.
+// mountDocs serves the document of the API as JSON, YAML and a page. Each is
+// made when it is first asked for; the page loads nothing.
 func (s *Server) mountDocs(mux chi.Router, document *huma.OpenAPI) {
-	asJSON, err := json.MarshalIndent(document, "", "  ")
-	if err != nil {
-		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
-	}
-	asYAML, err := document.YAML()
-	if err != nil {
-		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
-	}
-	page, err := renderDocs(document)
-	if err != nil {
-		panic(fmt.Sprintf("render the documentation: %v", err))
-	}
 	hash := sha256.Sum256([]byte(docsStyle))
 	policy := "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-" +
 		base64.StdEncoding.EncodeToString(hash[:]) + "'"
 
-	mux.Get(documentPath+".json", static("application/json", asJSON, ""))
-	mux.Get(documentPath+".yaml", static("application/yaml", asYAML, ""))
-	mux.Get(docsPath, static("text/html; charset=utf-8", page, policy))
+	mux.Get(documentPath+".json", s.static("application/json", "", func() ([]byte, error) { return json.MarshalIndent(document, "", "  ") }))
+	mux.Get(documentPath+".yaml", s.static("application/yaml", "", document.YAML))
+	mux.Get(docsPath, s.static("text/html; charset=utf-8", policy, func() ([]byte, error) { return renderDocs(document) }))
 }
 
 // static serves bytes that change with the version only.
-func static(contentType string, body []byte, policy string) http.HandlerFunc {
-	sum := sha256.Sum256(body)
-	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+func (s *Server) static(contentType, policy string, render func() ([]byte, error)) http.HandlerFunc {
+	once := sync.OnceValues(render)
 	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := once()
+		if err != nil {
+			err = fmt.Errorf("render %s: %w", contentType, err)
+			s.logError(r.Context(), err)
+			writeError(w, r, err)
+			return
+		}
+		sum := sha256.Sum256(body)
+		tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 		h := w.Header()
 		h.Set("Cache-Control", "public, no-cache")
 		h.Set("ETag", tag)
