@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/fx"
 	"golang.org/x/term"
 	"google.golang.org/grpc"
 
@@ -68,7 +66,7 @@ func withServer(cmd *cobra.Command, do func(ctx context.Context, api adminAPI) e
 		return usageError{err}
 	}
 	defer dir.Close()
-	app := fx.New(roles(cfg, dir, slog.New(slog.DiscardHandler)), adminSocket(dir.AdminSocket()))
+	app := adminApp(cfg, dir)
 	if err := app.Err(); err != nil {
 		return rootCause(err)
 	}
@@ -340,4 +338,3 @@ func printf(cmd *cobra.Command, format string, args ...any) error {
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), format, args...)
 	return err
 }
-

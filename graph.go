@@ -60,6 +60,11 @@ func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
 	)
 }
 
+// adminApp is the roles without listeners: a server for one command of the operator.
+func adminApp(cfg Config, dir *datadir.Dir) *fx.App {
+	return fx.New(roles(cfg, dir, slog.New(slog.DiscardHandler)), adminSocket(dir.AdminSocket()))
+}
+
 // adminSocket serves the operator's commands on a socket that only the data folder's owner can open.
 func adminSocket(path string) fx.Option {
 	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, l logicpb.LogicServiceServer, r repopb.RepoServiceServer, t taskpb.TaskServiceServer) error {

@@ -24,7 +24,7 @@ func TestGraph(t *testing.T) {
 	if err := fx.ValidateApp(roles(cfg, dir, log), adminSocket(dir.AdminSocket()), front(cfg, listeners{})); err != nil {
 		t.Fatal(err)
 	}
-	app := fx.New(roles(cfg, dir, log), adminSocket(dir.AdminSocket()))
+	app := adminApp(cfg, dir)
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

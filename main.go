@@ -35,7 +35,7 @@ func main() {
 
 // run executes one command line and returns its exit code. Errors are one line on standard error.
 func run(ctx context.Context, args []string) int {
-	root := rootCommand()
+	root := rootCommand() //nolint:contextcheck // the commands take the context that ExecuteContext gives them
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -57,7 +57,7 @@ func serve(ctx context.Context, cfg Config, stderr *os.File) error {
 	}
 	defer dir.Close()
 
-	app := fx.New(roles(cfg, dir, log), adminSocket(dir.AdminSocket()), front(cfg, on))
+	app := fx.New(roles(cfg, dir, log), adminSocket(dir.AdminSocket()), front(cfg, on)) //nolint:contextcheck // the graph is built before there is a request
 	if err := app.Err(); err != nil {
 		return rootCause(err)
 	}

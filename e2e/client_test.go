@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -226,9 +227,7 @@ func group(t testing.TB, owner *account, more map[string]any, members ...*accoun
 		ids[i] = m.id
 	}
 	req := map[string]any{"name": "test group", "member_ids": ids}
-	for k, v := range more {
-		req[k] = v
-	}
+	maps.Copy(req, more)
 	return str(owner.must(t, http.MethodPost, "/api/v1/groups/create", http.StatusCreated, req), "group", "id")
 }
 

@@ -26,7 +26,9 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 			Security []map[string][]string `json:"security"`
 		} `json:"paths"`
 	}
-	decode(t, get(t, s.url()+"/api/v1/openapi.json"), &document)
+	page := get(t, s.url()+"/api/v1/openapi.json")
+	defer page.Body.Close()
+	decode(t, page, &document)
 	open := map[string]bool{
 		"post /api/v1/users/register": true, "post /api/v1/auth/login": true, "post /api/v1/auth/refresh": true,
 		"get /healthz": true, "get /readyz": true, "get /.well-known/jwks.json": true,
@@ -94,6 +96,7 @@ func TestOneErrorShape(t *testing.T) {
 		}
 	}
 	resp := get(t, s.url()+"/api/v1/users/profile")
+	defer resp.Body.Close()
 	if resp.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("Cache-Control is %q", resp.Header.Get("Cache-Control"))
 	}
