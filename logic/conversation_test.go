@@ -3,8 +3,6 @@ package logic
 import (
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -74,7 +72,7 @@ func TestUpdateConversation(t *testing.T) {
 	r.store.addUser(2, "bob")
 	r.store.views = []*repopb.ConversationView{single(7, 2)}
 	for field, bad := range map[string]*logicpb.UpdateConversationRequest{
-		"name": {Name: proto.String("mine"), Muted: proto.Bool(true)}, "avatar": {Avatar: proto.String("a.png")},
+		"name": {Name: new("mine"), Muted: new(true)}, "avatar": {Avatar: new("a.png")},
 	} {
 		bad.ConversationId, bad.UserId = 7, 1
 		_, err := r.UpdateConversation(t.Context(), bad)
@@ -82,7 +80,7 @@ func TestUpdateConversation(t *testing.T) {
 			t.Errorf("details %v", e.Details)
 		}
 	}
-	view, err := r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 7, UserId: 1, Muted: proto.Bool(true)})
+	view, err := r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 7, UserId: 1, Muted: new(true)})
 	must(t, view, err)
 	if q := last[*repopb.UpdateConversationRequest](t, r.store); !q.GetMuted() || q.Pinned != nil {
 		t.Fatalf("asked %v", q)
@@ -90,7 +88,7 @@ func TestUpdateConversation(t *testing.T) {
 
 	r.store.views = []*repopb.ConversationView{groupView(8)}
 	r.store.change = &repopb.GroupChange{Event: &repopb.Event{ConversationId: 8, Seq: 4}, Group: &repopb.Group{Id: 8}}
-	view, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 1, Name: proto.String("new")})
+	view, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 1, Name: new("new")})
 	must(t, view, err)
 	if q := last[*repopb.UpdateGroupRequest](t, r.store); q.GetGroupId() != 8 || q.GetActorId() != 1 || q.GetName() != "new" || q.Avatar != nil {
 		t.Fatalf("asked %v", q)
@@ -98,9 +96,9 @@ func TestUpdateConversation(t *testing.T) {
 	if len(r.lane.persist(t)) != 1 {
 		t.Fatal("the change was not announced")
 	}
-	_, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 1, Name: proto.String(" ")})
+	_, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 1, Name: new(" ")})
 	wantCode(t, err, errs.Invalid)
 	r.store.err = errs.New(errs.NotFound, "no such conversation")
-	_, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 9, Pinned: proto.Bool(true)})
+	_, err = r.UpdateConversation(t.Context(), &logicpb.UpdateConversationRequest{ConversationId: 8, UserId: 9, Pinned: new(true)})
 	wantCode(t, err, errs.NotFound)
 }

@@ -3,6 +3,7 @@ package logic
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,13 +67,20 @@ func (r *rig) advance(d time.Duration) {
 	r.clock = r.clock.Add(d)
 }
 
+// shown is what a client sees of an error.
+type shown struct {
+	Message string
+	Details map[string]string
+}
+
 // wantCode fails unless err is of the code.
-func wantCode(t *testing.T, err error, code errs.Code) *errs.Error {
+func wantCode(t *testing.T, err error, code errs.Code) shown {
 	t.Helper()
 	if errs.CodeOf(err) != code {
 		t.Fatalf("got %v (%s), want %s", err, errs.CodeOf(err), code)
 	}
-	return errs.From(err)
+	e := errs.From(err)
+	return shown{e.Message, e.Details}
 }
 
 func must[T any](t *testing.T, v T, err error) T {
@@ -465,12 +473,7 @@ func (s *store) RevokeSessions(_ context.Context, r *repopb.RevokeSessionsReques
 		if len(r.GetSessionIds()) == 0 {
 			return id != r.GetExceptSessionId()
 		}
-		for _, listed := range r.GetSessionIds() {
-			if listed == id {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(r.GetSessionIds(), id)
 	}), nil
 }
 
@@ -516,8 +519,8 @@ func last[T proto.Message](t *testing.T, s *store) T {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := len(s.asked) - 1; i >= 0; i-- {
-		if m, ok := s.asked[i].(T); ok {
+	for _, asked := range slices.Backward(s.asked) {
+		if m, ok := asked.(T); ok {
 			return m
 		}
 	}

@@ -164,6 +164,7 @@ func (s *Service) JoinGroup(ctx context.Context, r *logicpb.JoinGroupRequest) (*
 		return nil, errs.New(errs.Conflict, "you are a member already")
 	}
 	switch g.GetJoinPolicy() {
+	default: // repo lets in where the policy is open
 	case repopb.JoinPolicy_JOIN_POLICY_INVITE:
 		return nil, errs.New(errs.Forbidden, "only an owner or admin can add members to this group")
 	case repopb.JoinPolicy_JOIN_POLICY_APPROVAL:

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -91,23 +89,23 @@ func TestCreateGroupRefuses(t *testing.T) {
 func TestUpdateGroup(t *testing.T) {
 	t.Parallel()
 	r := newGroupRig(t)
-	if _, err := r.UpdateGroup(t.Context(), &repopb.UpdateGroupRequest{GroupId: 8, ActorId: 1, Description: proto.String("two\nlines")}); err != nil {
+	if _, err := r.UpdateGroup(t.Context(), &repopb.UpdateGroupRequest{GroupId: 8, ActorId: 1, Description: new("two\nlines")}); err != nil {
 		t.Fatal(err)
 	}
 	policy := repopb.JoinPolicy(7)
 	for _, bad := range []*repopb.UpdateGroupRequest{
-		{Name: proto.String("")},
-		{Description: proto.String("\x00")},
-		{Avatar: proto.String("\n")},
-		{MaxMembers: proto.Int32(0)},
-		{MaxMembers: proto.Int32(1001)},
+		{Name: new("")},
+		{Description: new("\x00")},
+		{Avatar: new("\n")},
+		{MaxMembers: new(int32(0))},
+		{MaxMembers: new(int32(1001))},
 		{JoinPolicy: &policy},
 	} {
 		_, err := r.UpdateGroup(t.Context(), bad)
 		wantCode(t, err, errs.Invalid)
 	}
 	r.store.err = errs.New(errs.Forbidden, "no right")
-	_, err := r.UpdateGroup(t.Context(), &repopb.UpdateGroupRequest{GroupId: 8, ActorId: 2, Name: proto.String("mine")})
+	_, err := r.UpdateGroup(t.Context(), &repopb.UpdateGroupRequest{GroupId: 8, ActorId: 2, Name: new("mine")})
 	wantCode(t, err, errs.Forbidden)
 	if len(r.lane.persist(t)) != 1 {
 		t.Fatal("a refused change was announced")
@@ -222,12 +220,12 @@ func TestUpdateGroupMember(t *testing.T) {
 	t.Parallel()
 	r := newGroupRig(t)
 	admin, owner, unknown := repopb.Role_ROLE_ADMIN, repopb.Role_ROLE_OWNER, repopb.Role(9)
-	for _, bad := range []*repopb.UpdateGroupMemberRequest{{}, {Role: &owner}, {Role: &unknown}, {Role: new(repopb.Role)}, {MutedUntil: proto.Int64(-1)}} {
+	for _, bad := range []*repopb.UpdateGroupMemberRequest{{}, {Role: &owner}, {Role: &unknown}, {Role: new(repopb.Role)}, {MutedUntil: new(int64(-1))}} {
 		bad.GroupId, bad.ActorId, bad.UserId = 8, 1, 2
 		_, err := r.UpdateGroupMember(t.Context(), bad)
 		wantCode(t, err, errs.Invalid)
 	}
-	m, err := r.UpdateGroupMember(t.Context(), &repopb.UpdateGroupMemberRequest{GroupId: 8, ActorId: 1, UserId: 2, Role: &admin, MutedUntil: proto.Int64(5)})
+	m, err := r.UpdateGroupMember(t.Context(), &repopb.UpdateGroupMemberRequest{GroupId: 8, ActorId: 1, UserId: 2, Role: &admin, MutedUntil: new(int64(5))})
 	if must(t, m, err).GetUserId() != 2 {
 		t.Fatalf("member %v", m)
 	}

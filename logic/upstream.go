@@ -42,7 +42,7 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 	senders := make([]repopb.CheckSendersRequest_Sender, len(batch))
 	request := &repopb.CheckSendersRequest{Senders: make([]*repopb.CheckSendersRequest_Sender, len(batch))}
 	for i, r := range batch {
-		m := r.Message.(*logicpb.Upstream).GetMessage() //nolint:forcetypeassert,errcheck // the topic's type
+		m := r.Message.(*logicpb.Upstream).GetMessage() // the topic's type
 		senders[i].ConversationId, senders[i].UserId = m.GetConversationId(), m.GetSenderId()
 		request.Senders[i] = &senders[i]
 	}
@@ -55,7 +55,7 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 	admitted := make([]bus.Record, 0, len(batch))
 	debug := s.log.Enabled(ctx, slog.LevelDebug)
 	for i, r := range batch {
-		up := r.Message.(*logicpb.Upstream) //nolint:forcetypeassert,errcheck // the topic's type
+		up := r.Message.(*logicpb.Upstream) // the topic's type
 		err := s.checkMessage(up.GetMessage())
 		if err == nil {
 			err = s.admit(states.GetSenders()[i])

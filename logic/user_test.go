@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -60,17 +58,17 @@ func TestUpdateProfile(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.store.addUser(1, "alice")
-	u, err := r.UpdateUserProfile(t.Context(), &logicpb.UpdateUserProfileRequest{UserId: 1, Nickname: proto.String("Al")})
+	u, err := r.UpdateUserProfile(t.Context(), &logicpb.UpdateUserProfileRequest{UserId: 1, Nickname: new("Al")})
 	must(t, u, err)
 	if u.GetNickname() != "Al" || u.GetStatus() != repopb.UserStatus_USER_STATUS_ACTIVE {
 		t.Fatalf("user %v", u)
 	}
 	for _, bad := range []*logicpb.UpdateUserProfileRequest{
-		{Nickname: proto.String(strings.Repeat("n", 65))},
-		{Nickname: proto.String("a\u0007")},
-		{Avatar: proto.String(strings.Repeat("a", 513))},
-		{Avatar: proto.String("a\r\nb")},
-		{Email: proto.String("nobody")},
+		{Nickname: new(strings.Repeat("n", 65))},
+		{Nickname: new("a\u0007")},
+		{Avatar: new(strings.Repeat("a", 513))},
+		{Avatar: new("a\r\nb")},
+		{Email: new("nobody")},
 	} {
 		bad.UserId = 1
 		_, err := r.UpdateUserProfile(t.Context(), bad)

@@ -82,7 +82,7 @@ func checkText(field, text string, minimum, maximum int, lines bool) error {
 		return errs.InvalidField(field, "must not be blank")
 	}
 	for _, r := range text {
-		if unicode.IsControl(r) && !(lines && (r == '\n' || r == '\t')) {
+		if laidOut := lines && (r == '\n' || r == '\t'); unicode.IsControl(r) && !laidOut {
 			return errs.InvalidField(field, "must not contain control characters")
 		}
 	}
