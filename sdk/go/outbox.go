@@ -171,6 +171,15 @@ func (o *outbox) answer(clientMsgID string, result sendResult) *pendingSend {
 	return p
 }
 
+// drop forgets a send that nobody waits for any more.
+func (o *outbox) drop(p *pendingSend) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if i := slices.Index(o.sends, p); i >= 0 {
+		o.sends = slices.Delete(o.sends, i, i+1)
+	}
+}
+
 // fail ends every pending send.
 func (o *outbox) fail(err error) {
 	o.mu.Lock()

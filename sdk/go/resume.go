@@ -73,7 +73,7 @@ func (l *logs) resumeFailed(refusal *Error) {
 	if !refusal.Temporary() {
 		l.forgetCursor()
 	}
-	l.s.Reconnect()
+	l.s.breakConnection()
 }
 
 func (l *logs) setCursor(cursor string) {

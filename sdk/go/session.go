@@ -164,11 +164,20 @@ func (s *Session) Hello() Hello {
 }
 
 // Send sends a message and waits until it is stored. It is resent under the
-// same client message id after every reconnect until the server answers;
-// messages whose Send calls follow one another keep their order. The error is
-// an *Error when the server refused the message. When ctx ends first the
-// outcome is unknown: send it again under the same ClientMsgID.
+// same client message id after every reconnect until the server answers. The
+// error is an *Error when the server refused the message. When ctx ends first
+// the outcome is unknown: send it again under the same ClientMsgID.
 func (s *Session) Send(ctx context.Context, message Outgoing) (Ack, error) {
+	sending, err := s.Start(message)
+	if err != nil {
+		return Ack{}, err
+	}
+	return sending.Wait(ctx)
+}
+
+// Start is a Send that does not wait. Messages go out in the order of their
+// Start calls.
+func (s *Session) Start(message Outgoing) (*Sending, error) {
 	p := &pendingSend{message: message.complete(), done: make(chan sendResult, 1)}
 	var full bool
 	s.out.change(func() {
@@ -177,15 +186,29 @@ func (s *Session) Send(ctx context.Context, message Outgoing) (Ack, error) {
 		}
 	})
 	if full {
-		return Ack{}, ErrOutboxFull
+		return nil, ErrOutboxFull
 	}
+	return &Sending{session: s, pending: p}, nil
+}
+
+// Sending is a message on its way.
+type Sending struct {
+	session *Session
+	pending *pendingSend
+}
+
+// ClientMsgID returns the message's client message id.
+func (w *Sending) ClientMsgID() string { return w.pending.message.ClientMsgID }
+
+// Wait waits for the answer, as Send does. Call it once.
+func (w *Sending) Wait(ctx context.Context) (Ack, error) {
 	select {
-	case result := <-p.done:
+	case result := <-w.pending.done:
 		return result.ack, result.err
 	case <-ctx.Done():
-		s.out.answer(p.message.ClientMsgID, sendResult{})
+		w.session.out.drop(w.pending)
 		return Ack{}, ctx.Err()
-	case <-s.done:
+	case <-w.session.done:
 		return Ack{}, ErrClosed
 	}
 }
@@ -222,11 +245,15 @@ func (s *Session) CloseConversation(conversationID string) {
 // Reconnect drops the connection and comes back at once: for when the
 // application knows that the network has changed.
 func (s *Session) Reconnect() {
+	s.asked.Store(true)
+	s.breakConnection()
+}
+
+func (s *Session) breakConnection() {
 	s.mu.Lock()
 	drop := s.drop
 	s.mu.Unlock()
 	if drop != nil {
-		s.asked.Store(true)
 		drop()
 	}
 }

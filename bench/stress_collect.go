@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	gochat "github.com/gochat-im/gochat/sdk/go"
+
+	"github.com/gochat-im/gochat/bench/internal/check"
+)
+
+const settleTimeout = 60 * time.Second
+
+// settle waits until every client has caught up with the conversations that it
+// is a member of. That one does not is for the checker to say, which knows more.
+func (run *stressRun) settle(ctx context.Context) error {
+	return each(ctx, len(run.clients), func(ctx context.Context, i int) error {
+		c := run.clients[i]
+		conversations, err := c.conversations(ctx)
+		if err != nil {
+			return err
+		}
+		waitUntil(ctx, settleTimeout, func() bool {
+			for _, v := range conversations {
+				if int64(len(c.store.Log(v.ID))) < v.LastSeq {
+					return false
+				}
+			}
+			return true
+		})
+		return run.failed()
+	})
+}
+
+func (c *stressClient) conversations(ctx context.Context) ([]gochat.Conversation, error) {
+	var all []gochat.Conversation
+	for page := (gochat.Page{}); ; {
+		answer, err := c.api.Conversations(ctx, page)
+		if err != nil {
+			return nil, fmt.Errorf("list conversations of client %d: %w", c.index, err)
+		}
+		all = append(all, answer.Conversations...)
+		if answer.NextCursor == "" {
+			return all, nil
+		}
+		page.Cursor = answer.NextCursor
+	}
+}
+
+// collect puts the record together, reading every conversation as each of its
+// members.
+func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
+	r := &check.Record{Began: run.began, ClockSlack: 5 * time.Millisecond}
+	if run.URL != "" {
+		r.ClockSlack = time.Second
+	}
+	for i, id := range run.w.Singles {
+		r.Conversations = append(r.Conversations, check.Conversation{
+			ID: id, Initial: []string{run.clients[i].id, run.clients[(i+1)%run.Clients].id},
+		})
+	}
+	for i, members := range run.plan().Groups {
+		r.Conversations = append(r.Conversations, check.Conversation{
+			ID: run.w.Groups[i], Initial: []string{run.clients[members[0]].id}, // the others' joins are in the log
+		})
+	}
+	var mu sync.Mutex // guards r
+	err := each(ctx, len(run.clients), func(ctx context.Context, i int) error {
+		own, err := run.clients[i].collect(ctx)
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		r.Sends = append(r.Sends, own.Sends...)
+		r.Frames = append(r.Frames, own.Frames...)
+		r.Joins = append(r.Joins, own.Joins...)
+		r.Changes = append(r.Changes, own.Changes...)
+		r.Readings = append(r.Readings, own.Readings...)
+		r.Logs = append(r.Logs, own.Logs...)
+		r.Unread = append(r.Unread, own.Unread...)
+		return nil
+	})
+	return r, err
+}
+
+func (c *stressClient) collect(ctx context.Context) (*check.Record, error) {
+	r := &check.Record{Joins: c.joins, Changes: c.changes}
+	for _, s := range c.sends {
+		r.Sends = append(r.Sends, *s)
+	}
+	c.mu.Lock()
+	r.Frames = c.frames
+	c.mu.Unlock()
+	for _, id := range c.store.Conversations() {
+		r.Logs = append(r.Logs, check.Log{User: c.id, Conversation: id, Entries: c.store.Log(id)})
+	}
+	conversations, err := c.conversations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range conversations {
+		entries, err := c.history(ctx, v.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.Readings = append(r.Readings, check.Reading{User: c.id, Conversation: v.ID, Entries: entries})
+		u := check.Unread{User: c.id, Conversation: v.ID, Unread: v.Unread, ReadSeq: v.ReadSeq, LastSeq: v.LastSeq}
+		if mark := c.reads[v.ID]; mark != nil {
+			u.ReadMin, u.ReadMax = mark.min, mark.max
+		}
+		r.Unread = append(r.Unread, u)
+	}
+	return r, c.compareUnread(ctx, conversations)
+}
+
+func (c *stressClient) history(ctx context.Context, conversation string) ([]gochat.Entry, error) {
+	var all []gochat.Entry
+	for after := int64(0); ; {
+		page, err := c.api.History(ctx, gochat.HistoryQuery{ConversationID: conversation, AfterSeq: &after, Limit: 200, All: true})
+		if err != nil {
+			return nil, fmt.Errorf("read conversation %s as client %d: %w", conversation, c.index, err)
+		}
+		all = append(all, page.Messages...)
+		if !page.HasMore || len(page.Messages) == 0 {
+			return all, nil
+		}
+		after = page.Messages[len(page.Messages)-1].Seq
+	}
+}
+
+// compareUnread: both calls that count must say the same.
+func (c *stressClient) compareUnread(ctx context.Context, conversations []gochat.Conversation) error {
+	unread, err := c.api.Unread(ctx)
+	if err != nil {
+		return fmt.Errorf("count unread of client %d: %w", c.index, err)
+	}
+	want, total := map[string]int64{}, int64(0)
+	for _, v := range conversations {
+		if v.Unread > 0 {
+			want[v.ID] = v.Unread
+			total += v.Unread
+		}
+	}
+	if unread.Total != total || len(unread.Conversations) != len(want) {
+		return &check.Violation{Promise: check.UnreadExact, Detail: fmt.Sprintf("user %s: %d unread in %d conversations, but the list says %d in %d",
+			c.id, unread.Total, len(unread.Conversations), total, len(want))}
+	}
+	for _, u := range unread.Conversations {
+		if want[u.ConversationID] != u.Unread {
+			return &check.Violation{Promise: check.UnreadExact, Detail: fmt.Sprintf("user %s: %d unread in conversation %s, but the list says %d",
+				c.id, u.Unread, u.ConversationID, want[u.ConversationID])}
+		}
+	}
+	return nil
+}
