@@ -32,10 +32,11 @@ func (s *Store) Backup(ctx context.Context, r *repopb.BackupRequest) (*repopb.Ba
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if err := s.copyInto(ctx, f.Name()); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	err = s.copyInto(ctx, f.Name())
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
 		return nil, catalogued(fmt.Errorf("copy the database: %w", err))
 	}
 	if err := publishFile(f, path); err != nil {
@@ -50,6 +51,9 @@ func (s *Store) Backup(ctx context.Context, r *repopb.BackupRequest) (*repopb.Ba
 
 // copyInto writes the database into an empty file, on a connection of its own.
 func (s *Store) copyInto(ctx context.Context, path string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	c, err := openConn(s.opt.Path, false)
 	if err != nil {
 		return err
