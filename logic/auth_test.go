@@ -71,6 +71,9 @@ func TestLoginDoesNotTellWhoExists(t *testing.T) {
 	if len(answers) != 1 {
 		t.Fatalf("answers differ: %v", answers)
 	}
+	if len(r.store.sessions) != 0 {
+		t.Fatal("a refused login left a session")
+	}
 	if r.hash.dummies != 3 {
 		t.Fatalf("%d dummy hashes for three unknown names", r.hash.dummies)
 	}
