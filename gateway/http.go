@@ -133,7 +133,9 @@ func (s *Server) documentErrors(api huma.API, op *huma.Operation, c call) {
 	codes = append(codes, c.errors...)
 	if c.method == http.MethodPost || c.method == http.MethodPut {
 		codes = append(codes, errs.TooLarge)
-		op.Responses[strconv.Itoa(http.StatusUnsupportedMediaType)] = errorResponse(api, http.StatusUnsupportedMediaType, errs.Invalid)
+		for _, status := range []int{http.StatusRequestTimeout, http.StatusUnsupportedMediaType} {
+			op.Responses[strconv.Itoa(status)] = errorResponse(api, status, errs.Invalid)
+		}
 	}
 	for _, code := range codes {
 		status := statusOf(code)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -97,9 +98,7 @@ func (e *httpError) GetHeaders() http.Header { return e.headers }
 // write sends the error. The request id travels in X-Request-Id, too.
 func (e *httpError) write(w http.ResponseWriter) {
 	h := w.Header()
-	for k, v := range e.headers {
-		h[k] = v
-	}
+	maps.Copy(h, e.headers)
 	if h.Get("X-Request-Id") == "" {
 		h.Set("X-Request-Id", e.RequestID)
 	}
@@ -162,7 +161,7 @@ func frameworkError(status int, msg string, causes []error) error {
 		return errs.Wrap(errs.Internal, fmt.Errorf("%s: %v", msg, causes), "internal error")
 	}
 	for _, cause := range causes {
-		d, ok := cause.(huma.ErrorDetailer) //nolint:errorlint // huma's list holds the details themselves
+		d, ok := cause.(huma.ErrorDetailer)
 		if !ok {
 			continue
 		}

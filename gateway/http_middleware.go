@@ -41,7 +41,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
 		r = r.WithContext(obs.WithRequestID(r.Context(), requestID))
 		aborted := true
-		defer func() {
+		defer func() { //nolint:contextcheck // it logs with the request's own context
 			route := chi.RouteContext(r.Context()).RoutePattern()
 			if route == "" || strings.HasSuffix(route, "*") {
 				route = "unmatched"
@@ -58,7 +58,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("method", knownMethod(r.Method)), slog.String("route", route),
 				slog.Int("status", status), slog.Duration("duration", took))
 		}()
-		s.answerPanics(ww, r, next)
+		s.answerPanics(ww, r, next) //nolint:contextcheck // the request carries it
 		aborted = false
 	})
 }

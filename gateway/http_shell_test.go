@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -173,6 +174,30 @@ func TestBodyRules(t *testing.T) {
 	if resp.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Errorf("chunked: %d", resp.StatusCode)
 	}
+}
+
+// A body that does not arrive ends its own request only, and soon.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	f := newHTTPFixture(t, func(c *Config) { c.HTTP.BodyTimeout = 20 * time.Millisecond })
+	body, writer := io.Pipe()
+	defer writer.Close()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", f.url+"/api/v1/messages/read", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+goodToken)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer{resp.StatusCode, resp.Header, string(b)}.wantError(t, "slow body", http.StatusRequestTimeout, errs.Invalid)
 }
 
 func TestErrorsOfLogic(t *testing.T) {
