@@ -69,10 +69,10 @@ var goodCalls = []goodCall{
 func TestCallsAnswerAsDocumented(t *testing.T) {
 	t.Parallel()
 	covered := map[string]bool{}
-	var document *huma.OpenAPI
+	f := newHTTPFixture(t, nil)
+	document := f.http.document
 	for _, c := range goodCalls {
-		f := newHTTPFixture(t, nil)
-		document = f.http.document
+		f.logic.created, f.logic.pending = false, false
 		if c.setup != nil {
 			c.setup(f.logic)
 		}
@@ -87,7 +87,7 @@ func TestCallsAnswerAsDocumented(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d with %s", name, a.status, a.body, c.status, c.want)
 			continue
 		}
-		checkAgainstDocument(t, f.http.document, c.method, c.route, a)
+		checkAgainstDocument(t, document, c.method, c.route, a)
 		if a.header.Get("X-Request-Id") == "" || a.header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(a.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 			t.Errorf("%s: headers %v", name, a.header)
 		}
