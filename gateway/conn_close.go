@@ -37,14 +37,17 @@ type closing struct {
 }
 
 // close tells the client why and starts the closing handshake. When it returns
-// the socket takes no frames any more, and with purge gets none of the queued ones.
-func (c *conn) close(how closing) {
+// the socket takes no frames any more, and with purge gets none of the queued
+// ones. It reports false when the socket was closing already.
+func (c *conn) close(how closing) bool {
 	c.mu.Lock()
+	first := !c.closing
 	flush := c.closeLocked(how)
 	c.mu.Unlock()
 	if flush {
 		c.hub.flusher.push(c)
 	}
+	return first
 }
 
 // closeLocked is close without the flush, which the caller owes when it returns true.

@@ -218,8 +218,9 @@ func (h *Hub) Disconnect(_ context.Context, req *gatewaypb.DisconnectRequest) (*
 		if !listed || req.GetExceptSessionId() != 0 && sessionID == req.GetExceptSessionId() {
 			continue
 		}
-		c.close(closing{code: int(req.GetCode()), reason: req.GetReason(), purge: true})
-		resp.Closed++
+		if c.close(closing{code: int(req.GetCode()), reason: req.GetReason(), purge: true}) {
+			resp.Closed++
+		}
 	}
 	return resp, nil
 }

@@ -76,7 +76,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		c.close(closing{code: codeDrain, reason: "the server is stopping"})
 	}
 	// A new goroutine: this one's stack has grown and its server's buffers hang on it.
-	go s.read(c, ws)
+	go s.read(c, ws) //nolint:contextcheck // it outlives the request
 }
 
 // mayConnect checks what can be checked before anybody is asked.

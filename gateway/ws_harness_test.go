@@ -157,16 +157,21 @@ func (r received) str(name string) string {
 	return v
 }
 
-func (h *harness) dial(query string, header http.Header) (*client, *http.Response, error) {
+// dial connects; status is that of a refusal before the upgrade.
+func (h *harness) dial(query string, header http.Header) (c *client, status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, h.url+"/ws"+query, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
-		return nil, resp, err
+		if resp != nil {
+			status = resp.StatusCode
+			_ = resp.Body.Close()
+		}
+		return nil, status, err
 	}
 	ws.SetReadLimit(-1)
 	h.Cleanup(func() { _ = ws.CloseNow() })
-	return &client{h.T, ws}, resp, nil
+	return &client{h.T, ws}, 0, nil
 }
 
 // connect returns a client that has been greeted.

@@ -57,17 +57,18 @@ func TestRefusedBeforeTheUpgrade(t *testing.T) {
 	for name, tc := range map[string]struct {
 		query  string
 		header http.Header
+		status int
 	}{
-		"query":        {"?token=bad", nil},
-		"empty":        {"?token=", nil},
-		"header":       {"", http.Header{"Authorization": {"Bearer bad"}}},
-		"other scheme": {"", http.Header{"Authorization": {"Basic abc"}}},
-		"origin":       {"?token=7.70", http.Header{"Origin": {"https://evil.example"}}},
-		"null origin":  {"?token=7.70", http.Header{"Origin": {"null"}}},
+		"query":        {"?token=bad", nil, 401},
+		"empty":        {"?token=", nil, 401},
+		"header":       {"", http.Header{"Authorization": {"Bearer bad"}}, 401},
+		"other scheme": {"", http.Header{"Authorization": {"Basic abc"}}, 401},
+		"origin":       {"?token=7.70", http.Header{"Origin": {"https://evil.example"}}, 403},
+		"null origin":  {"?token=7.70", http.Header{"Origin": {"null"}}, 403},
 	} {
-		_, resp, err := h.dial(tc.query, tc.header)
-		if err == nil || resp == nil || resp.StatusCode < 400 {
-			t.Errorf("%s: %v, %v", name, resp, err)
+		_, status, err := h.dial(tc.query, tc.header)
+		if err == nil || status != tc.status {
+			t.Errorf("%s: %d, %v", name, status, err)
 		}
 	}
 	resp, err := http.Get("http" + strings.TrimPrefix(h.url, "ws") + "/ws?token=7.70") //nolint:noctx // a test
@@ -338,10 +339,10 @@ func TestLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := h.dial("", nil); err == nil {
+	if _, status, err := h.dial("", nil); err == nil || status != http.StatusTooManyRequests {
 		t.Error("a third stranger was let in")
 	}
-	if _, _, err := h.dial("?token=8.80", nil); err == nil {
+	if _, status, err := h.dial("?token=8.80", nil); err == nil || status != http.StatusTooManyRequests {
 		t.Error("the connect rate was exceeded")
 	}
 }
@@ -360,7 +361,7 @@ func TestDrain(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := h.dial("?token=7.70", nil); err == nil {
+	if _, status, err := h.dial("?token=7.70", nil); err == nil || status != http.StatusServiceUnavailable {
 		t.Error("let in while draining")
 	}
 }

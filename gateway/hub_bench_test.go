@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gochat-im/gochat/gateway/gatewaypb"
+)
+
+// fanoutHub is a hub with n members on loopback sockets whose other ends only count bytes.
+func fanoutHub(b *testing.B, n int) (h *Hub, users []int64, received *atomic.Int64) {
+	b.Helper()
+	h = NewHub(DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	received = &atomic.Int64{}
+	var readers sync.WaitGroup
+	b.Cleanup(readers.Wait) // runs after the sockets are closed
+	for i := range n {
+		far, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // a test
+		if err != nil {
+			b.Fatal(err)
+		}
+		nc, err := l.Accept()
+		if err != nil {
+			b.Fatal(err)
+		}
+		readers.Go(func() {
+			_, _ = io.Copy(counter{received}, struct{ io.Reader }{far})
+		})
+		c := &conn{id: h.nextID(), hub: h, nc: nc, wheelSlot: noSlot}
+		c.raw, _ = nc.(syscall.Conn).SyscallConn()
+		c.lastRead.Store(time.Now().UnixMilli())
+		h.add(c)
+		h.register(c, int64(i+1), 1, time.Now().Add(time.Hour).UnixMilli())
+		c.seen = nil
+		users = append(users, int64(i+1))
+		b.Cleanup(func() { c.abort(); far.Close() })
+	}
+	return h, users, received
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkFanout delivers messages to 1,000 members with 32 on the way at a
+// time; the reading ends share the processors.
+func BenchmarkFanout(b *testing.B) {
+	const members, ahead = 1000, 32
+	h, users, received := fanoutHub(b, members)
+	size := int64(len(eventFrame(event(42, 1_000_000)).wire))
+	seq := int64(1_000_000)
+	target := int64(0)
+	cpu := cpuTime()
+	b.ResetTimer()
+	for b.Loop() {
+		seq++
+		if _, err := h.Deliver(context.Background(), &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{message(42, seq, users...)}}); err != nil {
+			b.Fatal(err)
+		}
+		target += size * members
+		for received.Load() < target-ahead*size*members {
+			time.Sleep(100 * time.Microsecond)
+		}
+	}
+	for received.Load() < target {
+		time.Sleep(100 * time.Microsecond)
+	}
+	b.StopTimer()
+	n := float64(b.N) * members
+	b.ReportMetric(n/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/n, "cpu-ns/delivery-both-ends")
+}
+
+// BenchmarkLoneMessage is one message to 1,000 members, from Deliver to the last byte read.
+func BenchmarkLoneMessage(b *testing.B) {
+	const members = 1000
+	h, users, received := fanoutHub(b, members)
+	size := int64(len(eventFrame(event(42, 1_000_000)).wire))
+	seq, target := int64(1_000_000), int64(0)
+	for b.Loop() {
+		seq++
+		_, _ = h.Deliver(context.Background(), &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{message(42, seq, users...)}})
+		for target += size * members; received.Load() < target; {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}
+}
+
+// BenchmarkEnqueue is the cost of a delivery without the socket.
+func BenchmarkEnqueue(b *testing.B) {
+	h := NewHub(DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	var users []int64
+	for i := range 1000 {
+		c := &conn{id: h.nextID(), hub: h, wheelSlot: noSlot, scheduled: true}
+		h.add(c)
+		h.register(c, int64(i+1), 1, 0)
+		c.seen = nil
+		users = append(users, int64(i+1))
+	}
+	all := h.all()
+	for b.Loop() {
+		_, _ = h.Deliver(context.Background(), &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{message(42, 1, users...)}})
+		b.StopTimer()
+		for _, c := range all {
+			c.dropQueue()
+		}
+		b.StartTimer()
+	}
+}

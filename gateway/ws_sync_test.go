@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/gochat-im/gochat/gateway/internal/wire"
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+func TestSyncSendsEachEntryOnce(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	var calls []*repopb.GetChangesRequest
+	h.logic.sync = func(r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		calls = append(calls, r)
+		if r.GetPosition() == nil {
+			// Live while the sync runs: 4 is covered by its second page, 6 is not.
+			h.deliver(message(42, 4, 7), message(42, 6, 7), message(50, 1, 7), message(60, 8, 7), message(60, 9, 7))
+			return &repopb.GetChangesResponse{
+				Events: []*repopb.Event{event(41, 1), event(42, 1), event(42, 2)},
+				Next:   &repopb.GetChangesPosition{ConversationId: 42, Seq: 2, Cursor: 1000},
+			}, nil
+		}
+		return &repopb.GetChangesResponse{
+			Events: []*repopb.Event{event(42, 3), event(42, 4), event(42, 5)},
+			Reads:  []*repopb.ReadPointer{{ConversationId: 42, UserId: 7, Seq: 2}},
+			Hidden: []*repopb.Hidden{{ConversationId: 42, Seq: 1}},
+			TooFar: []*repopb.TooFar{{ConversationId: 60, AfterSeq: 1, LastSeq: 8}},
+			Cursor: 1000,
+		}, nil
+	}
+	c := h.connect(7, 70)
+	h.deliver(message(41, 1, 7)) // live before the sync
+	if r := c.expect("message"); r.str("id") != "41-1" {
+		t.Fatal(r)
+	}
+	c.send(`{"type":"sync","id":"s","data":{"conversations":{"42":0,"60":1}}}`)
+	for _, id := range []string{"42-1", "42-2", "42-3", "42-4", "42-5"} {
+		if r := c.expect("message"); r.str("id") != id {
+			t.Fatalf("got %s, want %s", r.str("id"), id)
+		}
+	}
+	c.expect("read")
+	if r := c.expect("event"); r.str("kind") != "hidden" {
+		t.Fatal(r)
+	}
+	done := c.expect("sync")
+	if done.ID != "s" || fmt.Sprint(done.fields["too_far"]) != "[map[after_seq:1 conversation_id:60 last_seq:8]]" || done.fields["complete"] != false {
+		t.Errorf("%s", done.Data)
+	}
+	for _, id := range []string{"42-6", "50-1", "60-9"} {
+		if r := c.expect("message"); r.str("id") != id {
+			t.Fatalf("got %s, want %s", r.str("id"), id)
+		}
+	}
+	if calls[0].GetUserId() != 7 || calls[0].GetHave()[60] != 1 || calls[1].GetPosition().GetSeq() != 2 {
+		t.Errorf("asked %v", calls)
+	}
+	h.deliver(message(42, 7, 7))
+	c.expect("message")
+
+	h.logic.sync = func(r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		if r.GetSince() != 1000 {
+			t.Errorf("since %d", r.GetSince())
+		}
+		return &repopb.GetChangesResponse{Cursor: 2000}, nil
+	}
+	c.send(`{"type":"sync","data":{"cursor":"` + done.str("cursor") + `"}}`)
+	if r := c.expect("sync"); r.fields["complete"] != true || r.str("cursor") != wire.FormatSyncCursor(2000) {
+		t.Errorf("%s", r.Data)
+	}
+}
+
+func TestSyncLooksAgainWhenTooMuchCameLive(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *Config) { c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes = 16<<10, 32<<10 })
+	run := 0
+	h.logic.sync = func(r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		run++
+		if run == 1 {
+			for seq := int64(3); seq <= 12; seq++ {
+				h.deliver(big(42, seq, 7))
+			}
+			return &repopb.GetChangesResponse{Events: []*repopb.Event{event(42, 1), event(42, 2), event(42, 3)}, Cursor: 1000}, nil
+		}
+		if r.GetSince() != 1000 {
+			t.Errorf("since %d", r.GetSince())
+		}
+		var list []*repopb.Event
+		for seq := int64(2); seq <= 12; seq++ {
+			list = append(list, event(42, seq))
+		}
+		return &repopb.GetChangesResponse{Events: list, Cursor: 2000}, nil
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","data":{}}`)
+	for seq := 1; seq <= 12; seq++ {
+		if r := c.expect("message"); r.num("seq") != seq {
+			t.Fatalf("seq %d, want %d", r.num("seq"), seq)
+		}
+	}
+	if r := c.expect("sync"); r.str("cursor") != wire.FormatSyncCursor(2000) {
+		t.Errorf("%s", r.Data)
+	}
+	c.nothing()
+	if run != 2 {
+		t.Errorf("%d runs", run)
+	}
+}
+
+func TestSyncLargerThanTheQueue(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *Config) {
+		c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes, c.WebSocket.QueueMaxBytes = 16<<10, 32<<10, 64<<10
+	})
+	const n = 200
+	h.logic.sync = func(r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		var list []*repopb.Event
+		for seq := int64(1); seq <= n; seq++ {
+			list = append(list, big(42, seq).GetEvent())
+		}
+		return &repopb.GetChangesResponse{Events: list, Cursor: 5}, nil
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","data":{"conversations":{"42":0}}}`)
+	for seq := 1; seq <= n; seq++ {
+		if r := c.expect("message"); r.num("seq") != seq {
+			t.Fatalf("seq %d, want %d", r.num("seq"), seq)
+		}
+	}
+	c.expect("sync")
+}
+
+func TestSyncFails(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		h.deliver(message(42, 1, 7))
+		return nil, errs.New(errs.Unavailable, "busy")
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","id":"s","data":{"cursor":"forged"}}`)
+	if r := c.expect("error"); r.num("code") != int(errs.Invalid) || r.ID != "s" {
+		t.Errorf("%s", r.Data)
+	}
+	c.send(`{"type":"sync","id":"s","data":{}}`)
+	c.expect("message") // nothing is lost
+	if r := c.expect("error"); r.num("code") != int(errs.Unavailable) || r.ID != "s" {
+		t.Errorf("%s", r.Data)
+	}
+}
+
+func TestSeenSeqsAreBounded(t *testing.T) {
+	t.Parallel()
+	var s seenSeqs
+	for seq := int64(1); seq <= 100; seq++ {
+		s.add(1, seq)
+	}
+	s.add(1, 200)
+	if s.count != 2 || !s.has(1, 50) || s.has(1, 150) || !s.has(1, 200) || s.has(2, 1) {
+		t.Errorf("%+v", s)
+	}
+	for i := range int64(2 * maxSeen) {
+		s.add(i+10, 5)
+	}
+	if s.count != maxSeen {
+		t.Errorf("%d ranges", s.count)
+	}
+}
