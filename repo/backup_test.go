@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	_ "modernc.org/sqlite"
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo"
@@ -205,92 +204,9 @@ func checkRestored(t *testing.T, s *repo.Service, b *busy) {
 	}
 }
 
-// table is what one table holds, by primary key.
-type table struct {
-	columns []string
-	rows    map[string][]any
-	time    int // the column that tells when a row came, -1 for none
-}
-
 // changes tells whether a row changes in place: the clock, the groups' counts, and how many messages the owner sent.
 func (b *busy) changes(table string, row []any) bool {
 	return table == "clock" || table == "groups" || table == "members" && row[1].(int64) == b.owner
-}
-
-// committedBy tells whether a row was there at a time.
-func (t *table) committedBy(row []any, at int64) bool {
-	return t.time < 0 || row[t.time].(int64) <= at
-}
-
-// dump reads every table of a database.
-func dump(t *testing.T, path string) map[string]*table {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	all := map[string]*table{}
-	for _, name := range tableNames(t, db) {
-		all[name] = dumpTable(t, db, name)
-	}
-	return all
-}
-
-func tableNames(t *testing.T, db *sql.DB) (names []string) {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
-// keys says what makes a row its own; other tables have their first column.
-var keys = map[string]int{"members": 2, "messages": 2, "join_requests": 2, "hidden": 3}
-
-func dumpTable(t *testing.T, db *sql.DB, name string) *table {
-	t.Helper()
-	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	d := &table{rows: map[string][]any{}, time: -1}
-	if d.columns, err = rows.Columns(); err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range d.columns {
-		if c == "created_at" || c == "joined_at" {
-			d.time = i
-		}
-	}
-	for rows.Next() {
-		row := make([]any, len(d.columns))
-		into := make([]any, len(row))
-		for i := range row {
-			into[i] = &row[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		d.rows[strings.Trim(fmt.Sprint(row[:max(keys[name], 1)]), "[]")] = row
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 // wantOnly tells what else is in a folder.

@@ -42,7 +42,7 @@ func Restore(ctx context.Context, backupFile, dataDir string) error {
 	defer f.Close()
 	defer func() {
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-			os.Remove(f.Name() + suffix) //nolint:errcheck // most of them are not there
+			os.Remove(f.Name() + suffix) // most of them are not there
 		}
 	}()
 	if err := copyBackup(ctx, f, backupFile); err != nil {
