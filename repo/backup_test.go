@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/repo/repopb"
