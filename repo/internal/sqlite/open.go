@@ -20,7 +20,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	"github.com/prometheus/client_golang/prometheus"
-	_ "modernc.org/sqlite" // the driver that migrations run on
+	driver "modernc.org/sqlite" // also the driver that migrations run on
 
 	migrations "github.com/gochat-im/gochat/migrations/sqlite"
 )
@@ -61,13 +61,14 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	}
 	s := &Store{opt: opt, log: log, state: newState(opt.MaxCachedHeads, opt.MaxCachedLists)}
 	m := newMetrics(reg)
+	_, _ = driver.Fdatasync(true) // as durable as fsync, without the file's times; an error says that there is only fsync
 	wc, err := openWriter(opt.Path)
 	if err != nil {
 		return nil, catalogued(err)
 	}
 	err = configure(wc, opt.WriterCache,
 		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0",
-		"PRAGMA journal_size_limit=67108864", "PRAGMA secure_delete=FAST")
+		"PRAGMA journal_size_limit=134217728", "PRAGMA secure_delete=FAST")
 	if err != nil {
 		wc.close()
 		return nil, catalogued(fmt.Errorf("configure the writing connection: %w", err))
