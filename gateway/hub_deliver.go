@@ -93,7 +93,7 @@ func (d *delivering) delivery(v *gatewaypb.Delivery, report bool, offline *[]int
 	}
 	// Before the body, so that who comes back sees its own return.
 	for _, userID := range v.GetAttachUserIds() {
-		d.h.attach(userID, f.conversation, v.GetIndex())
+		d.h.attach(userID, f.conversation, f.seq, v.GetIndex())
 	}
 	var except int64
 	if v.GetExcept().GetGatewayId() == d.h.id {
@@ -186,9 +186,9 @@ func (c *conn) looksAt(conversation int64) bool {
 	return slices.Contains(c.open, conversation)
 }
 
-func (h *Hub) attach(userID, conversation int64, index bool) {
-	h.tombs.remove(userID, conversation)
-	if !index {
+// attach lets the conversation reach a user who joined it at seq, unless they left since.
+func (h *Hub) attach(userID, conversation, seq int64, index bool) {
+	if !h.tombs.join(userID, conversation, seq, time.Now()) || !index {
 		return
 	}
 	for _, c := range h.ofUser(userID) {
@@ -197,12 +197,15 @@ func (h *Hub) attach(userID, conversation int64, index bool) {
 }
 
 // detach lets nothing of the conversation reach the user any more, what is
-// queued included, except the entry keepSeq that says so.
+// queued included, except the entry keepSeq that says so: unless they joined again since.
 func (h *Hub) detach(userID, conversation, keepSeq int64) {
 	s := h.userShard(userID)
 	s.mu.Lock() // no delivery to these users is half way
-	h.tombs.add(userID, conversation, time.Now())
+	left := h.tombs.leave(userID, conversation, keepSeq, time.Now())
 	s.mu.Unlock()
+	if !left {
+		return
+	}
 	for _, c := range h.ofUser(userID) {
 		h.removeFromIndex(c, conversation)
 		c.forget(conversation, keepSeq)

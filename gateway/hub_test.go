@@ -289,22 +289,35 @@ func TestTombstonesAreBounded(t *testing.T) {
 	t.Parallel()
 	var s tombstones
 	now := time.Now()
-	s.add(1, 2, now)
+	s.leave(1, 2, 1, now)
 	if !s.has(1, 2, now) || s.has(2, 1, now) || s.has(1, 2, now.Add(tombstoneFor)) {
 		t.Error("has")
 	}
-	s.add(1, 2, now.Add(time.Second)) // renewed
-	s.add(3, 4, now.Add(tombstoneFor))
+	s.leave(1, 2, 1, now.Add(time.Second)) // renewed
+	s.leave(3, 4, 1, now.Add(tombstoneFor))
 	if !s.has(1, 2, now.Add(tombstoneFor)) {
 		t.Error("the renewed one is gone")
 	}
-	s.add(5, 6, now.Add(2*tombstoneFor))
-	if len(s.until) != 1 || len(s.order) != 1 {
-		t.Errorf("%d and %d are left", len(s.until), len(s.order))
+	s.leave(5, 6, 1, now.Add(2*tombstoneFor))
+	if len(s.known) != 1 || len(s.order) != 1 || s.left.Load() != 1 {
+		t.Errorf("%d, %d and %d are left", len(s.known), len(s.order), s.left.Load())
 	}
-	s.remove(5, 6)
-	if s.has(5, 6, now) || s.count.Load() != 0 {
-		t.Error("removed")
+	s.join(5, 6, 2, now.Add(2*tombstoneFor))
+	if s.has(5, 6, now) || s.left.Load() != 0 {
+		t.Error("who joined again has left")
+	}
+}
+
+// A change that was under way while a later one arrived does not undo it.
+func TestTheLaterOfJoinAndLeaveCounts(t *testing.T) {
+	t.Parallel()
+	var s tombstones
+	now := time.Now()
+	if !s.leave(1, 2, 6, now) || s.join(1, 2, 5, now) || !s.has(1, 2, now) {
+		t.Error("a late join at 5 undid the leave at 6")
+	}
+	if !s.join(1, 2, 9, now) || s.leave(1, 2, 6, now) || s.has(1, 2, now) {
+		t.Error("a late leave at 6 undid the join at 9")
 	}
 }
 

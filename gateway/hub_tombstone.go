@@ -6,18 +6,27 @@ import (
 	"time"
 )
 
-// tombstones remember who has just left what, so that an event that was under
-// way at that moment does not reach them after the call that removed them has
-// returned. A minute is far longer than anything stays under way.
+// tombstones remember for a while who left or joined what, and at which seq. An
+// event that was under way when somebody left does not reach them after the
+// call that removed them has returned, and of two changes the later seq
+// counts, in whatever order they arrive. A minute is far longer than anything
+// stays under way.
 type tombstones struct {
-	count atomic.Int64
+	left atomic.Int64 // those that keep events away: without any, has costs nothing
 
 	mu    sync.RWMutex // guards what follows
-	until map[tomb]time.Time
+	known map[tomb]standing
 	order []tombEnd
 }
 
 type tomb struct{ userID, conversation int64 }
+
+// standing is the latest that is known of a user in a conversation.
+type standing struct {
+	seq  int64
+	left bool
+	end  time.Time
+}
 
 type tombEnd struct {
 	tomb
@@ -29,26 +38,47 @@ const (
 	maxTombstones = 1 << 18
 )
 
-func (t *tombstones) add(userID, conversation int64, now time.Time) {
+// leave notes that a user left at seq. It is false when they joined again since.
+func (t *tombstones) leave(userID, conversation, seq int64, now time.Time) bool {
+	return t.note(tomb{userID, conversation}, standing{seq: seq, left: true, end: now.Add(tombstoneFor)}, now)
+}
+
+// join notes that a user joined at seq. It is false when they left since.
+func (t *tombstones) join(userID, conversation, seq int64, now time.Time) bool {
+	return t.note(tomb{userID, conversation}, standing{seq: seq, end: now.Add(tombstoneFor)}, now)
+}
+
+func (t *tombstones) note(k tomb, s standing, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sweep(now)
-	if t.until == nil {
-		t.until = map[tomb]time.Time{}
+	if t.known == nil {
+		t.known = map[tomb]standing{}
 	}
-	k := tomb{userID, conversation}
-	end := now.Add(tombstoneFor)
-	t.until[k] = end
-	t.order = append(t.order, tombEnd{k, end})
-	t.count.Store(int64(len(t.until)))
+	was, ok := t.known[k]
+	if ok && was.seq > s.seq {
+		return false
+	}
+	t.count(was, -1)
+	t.count(s, 1)
+	t.known[k] = s
+	t.order = append(t.order, tombEnd{k, s.end})
+	return true
+}
+
+func (t *tombstones) count(s standing, by int64) {
+	if s.left {
+		t.left.Add(by)
+	}
 }
 
 // sweep forgets the expired ones, and the oldest when there are too many.
 func (t *tombstones) sweep(now time.Time) {
 	n := 0
 	for n < len(t.order) && (len(t.order)-n >= maxTombstones || !t.order[n].at.After(now)) {
-		if e := t.order[n]; t.until[e.tomb].Equal(e.at) {
-			delete(t.until, e.tomb)
+		if e := t.order[n]; t.known[e.tomb].end.Equal(e.at) {
+			t.count(t.known[e.tomb], -1)
+			delete(t.known, e.tomb)
 		}
 		n++
 	}
@@ -57,22 +87,13 @@ func (t *tombstones) sweep(now time.Time) {
 	}
 }
 
-func (t *tombstones) remove(userID, conversation int64) {
-	if t.count.Load() == 0 {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.until, tomb{userID, conversation})
-	t.count.Store(int64(len(t.until)))
-}
-
+// has reports whether a user left a conversation just now.
 func (t *tombstones) has(userID, conversation int64, now time.Time) bool {
-	if t.count.Load() == 0 {
+	if t.left.Load() == 0 {
 		return false
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	end, ok := t.until[tomb{userID, conversation}]
-	return ok && end.After(now)
+	s, ok := t.known[tomb{userID, conversation}]
+	return ok && s.left && s.end.After(now)
 }
