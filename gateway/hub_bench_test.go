@@ -5,6 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/logic/logicpb"
+	"github.com/gochat-im/gochat/repo/repopb"
 )
 
 // fanoutHub is a hub with n members on loopback sockets whose other ends only count bytes.
@@ -128,5 +133,105 @@ func BenchmarkEnqueue(b *testing.B) {
 			c.dropQueue()
 		}
 		b.StartTimer()
+	}
+}
+
+// BenchmarkSend is the gateway's part of a one-to-one send: frame in, record to
+// the bus, ack to the sender, message to the peer. 100 senders keep 10
+// outstanding; what stands for the rest of the path answers in batches.
+func BenchmarkSend(b *testing.B) {
+	const senders, outstanding = 100, 10
+	cfg := DefaultConfig()
+	cfg.Limits.SendRate, cfg.Limits.SendBurst, cfg.Limits.FrameRate, cfg.Limits.FrameBurst = 1e9, 1e9, 1e9, 1e9
+	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	records := make(chan *logicpb.Upstream, senders*outstanding)
+	s, err := NewServer(cfg, NewHub(cfg, log, reg), &logicDouble{}, &busDouble{published: records}, log, reg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	web := httptest.NewServer(http.HandlerFunc(s.serveWS))
+	defer web.Close()
+	defer func() { _ = s.Drain(context.Background()) }()
+	var acks atomic.Int64
+	payload := `{"type":"message","id":"12","data":{"conversation_id":"387204871236485120","content":"` + strings.Repeat("x", 100) + `","message_type":"text","client_msg_id":"0123456789abcdef"}}`
+	frame := append([]byte{0x81, 0xfe, byte(len(payload) >> 8), byte(len(payload)), 0, 0, 0, 0}, payload...)
+	room := make([]chan struct{}, senders)
+	var far []net.Conn
+	for i := range senders {
+		nc, err := rawConnect(strings.TrimPrefix(web.URL, "http://"), i+1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Time{})
+		far = append(far, nc)
+		room[i] = make(chan struct{}, outstanding)
+		go func() { _, _ = io.Copy(io.Discard, nc) }()
+		go func() {
+			for range room[i] {
+				buf := append([]byte(nil), frame...)
+				for len(room[i]) > 0 {
+					<-room[i]
+					buf = append(buf, frame...)
+				}
+				if _, err := nc.Write(buf); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	stop := make(chan struct{})
+	go func() {
+		seq := int64(0)
+		for {
+			var batch []*logicpb.Upstream
+			select {
+			case r := <-records:
+				batch = append(batch, r)
+			case <-stop:
+				return
+			}
+			for len(records) > 0 && len(batch) < 200 {
+				batch = append(batch, <-records)
+			}
+			req := &gatewaypb.DeliverRequest{}
+			for _, r := range batch {
+				seq++
+				e := &repopb.Event{
+					ConversationId: r.GetMessage().GetConversationId(), Seq: seq, Kind: 1, UserId: r.GetMessage().GetSenderId(), CreatedAt: 1700000000000,
+					Content: r.GetMessage().GetContent(), MessageType: "text", ClientMsgId: r.GetMessage().GetClientMsgId(),
+				}
+				peer := e.UserId%senders + 1
+				req.Results = append(req.Results, &gatewaypb.Result{Origin: r.GetOrigin(), ClientMsgId: e.ClientMsgId, Event: e})
+				req.Deliveries = append(req.Deliveries, &gatewaypb.Delivery{Body: &gatewaypb.Delivery_Event{Event: e}, UserIds: []int64{e.UserId, peer}, Except: r.GetOrigin()})
+			}
+			_, _ = s.hub.Deliver(context.Background(), req)
+			for _, r := range batch {
+				acks.Add(1)
+				select {
+				case room[r.GetMessage().GetSenderId()-1] <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	cpu := cpuTime()
+	b.ResetTimer()
+	for i := range senders {
+		for range outstanding {
+			room[i] <- struct{}{}
+		}
+	}
+	for acks.Load() < int64(b.N) {
+		time.Sleep(100 * time.Microsecond)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(acks.Load())/b.Elapsed().Seconds(), "sends/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(acks.Load()), "cpu-ns/send-both-ends")
+	close(stop)
+	for _, nc := range far {
+		nc.Close()
+	}
+	for i := range room {
+		close(room[i])
 	}
 }

@@ -43,7 +43,7 @@ func idleServer() {
 	if err != nil {
 		panic(err)
 	}
-	go func() { _ = http.Serve(l, http.HandlerFunc(s.serveWS)) }() //nolint:gosec // a test
+	go func() { _ = http.Serve(l, s.Handler()) }() //nolint:gosec // a test
 	fmt.Println(l.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		statm, _ := os.ReadFile("/proc/self/statm")

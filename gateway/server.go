@@ -35,7 +35,8 @@ type Server struct {
 	exempt   []netip.Prefix
 	http     httpSide
 
-	readers sync.WaitGroup // the reading goroutines
+	readers  sync.WaitGroup // the reading goroutines
+	deadline sharedDeadline
 
 	mu              sync.Mutex // guards what follows
 	draining        bool

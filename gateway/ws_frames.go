@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -144,9 +145,34 @@ func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) erro
 	if m.ClientMsgId == "" {
 		m.ClientMsgId = origin.RequestId
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	return s.bus.Publish(ctx, logicpb.UpstreamTopic, bus.Record{
+	return s.bus.Publish(s.deadline.context(time.Now()), logicpb.UpstreamTopic, bus.Record{
 		Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m},
 	})
+}
+
+// sharedDeadline hands out one context with a deadline to all the sends of a
+// moment: a context each costs more than the rest of a send's way to the bus.
+type sharedDeadline struct {
+	current atomic.Pointer[deadlineContext]
+}
+
+type deadlineContext struct {
+	context.Context
+	until  time.Time
+	cancel context.CancelFunc
+}
+
+// context returns a context that ends in callTimeout or up to a second earlier.
+func (d *sharedDeadline) context(now time.Time) context.Context {
+	c := d.current.Load()
+	if c != nil && now.Before(c.until) {
+		return c
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	fresh := &deadlineContext{Context: ctx, until: now.Add(time.Second), cancel: cancel}
+	if !d.current.CompareAndSwap(c, fresh) {
+		cancel()
+		return d.current.Load()
+	}
+	return fresh
 }
