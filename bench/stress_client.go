@@ -28,12 +28,13 @@ type stressClient struct {
 	rng     *rand.Rand
 	drained chan struct{}
 
-	singles []string
-	sends   []*check.Send
-	changes []check.Change
-	joins   []check.Join
-	reads   map[string]*readMark
-	nextID  int
+	singles  []string
+	sends    []*check.Send
+	changes  []check.Change
+	joins    []check.Join
+	removals []check.Removal
+	reads    map[string]*readMark
+	nextID   int
 
 	mu          sync.Mutex // guards what the session's goroutines write
 	frames      []check.Frame

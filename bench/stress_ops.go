@@ -223,7 +223,19 @@ func (c *stressClient) read(ctx context.Context) {
 
 func (c *stressClient) leave(ctx context.Context) {
 	group := c.group()
-	_ = c.call(ctx, "leave", func(ctx context.Context) error { return c.api.LeaveGroup(ctx, group) })
+	c.removing(ctx, c.id, group, func(ctx context.Context) error { return c.api.LeaveGroup(ctx, group) })
+}
+
+func (c *stressClient) kick(ctx context.Context) {
+	group, user := c.group(), c.other()
+	c.removing(ctx, user, group, func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
+}
+
+func (c *stressClient) removing(ctx context.Context, user, group string, f func(ctx context.Context) error) {
+	removal := check.Removal{User: user, Conversation: group, Started: c.run.now()}
+	_ = c.call(ctx, "leave or kick", f)
+	removal.Ended = c.run.now()
+	c.removals = append(c.removals, removal)
 }
 
 func (c *stressClient) join(ctx context.Context) {
@@ -246,11 +258,6 @@ func (c *stressClient) joining(ctx context.Context, user, group string, f func(c
 		join.Ended = c.run.now()
 	}
 	c.joins = append(c.joins, join)
-}
-
-func (c *stressClient) kick(ctx context.Context) {
-	group, user := c.group(), c.other()
-	_ = c.call(ctx, "kick", func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
 }
 
 func (c *stressClient) mute(ctx context.Context) {

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	gochat "github.com/gochat-im/gochat/sdk/go"
@@ -12,6 +14,25 @@ import (
 type interval struct{ from, to int64 }
 
 type intervals []interval
+
+func (v intervals) String() string {
+	if len(v) == 0 {
+		return "never one"
+	}
+	var b strings.Builder
+	for i, m := range v {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%d to ", m.from)
+		if m.to == forever {
+			b.WriteString("now")
+		} else {
+			fmt.Fprint(&b, m.to)
+		}
+	}
+	return b.String()
+}
 
 const forever = int64(1) << 62
 

@@ -51,30 +51,57 @@ func (h *history) mayRead(conversation string, e gochat.Entry, content string) b
 }
 
 // checkReceiver: an entry reaches only who was a member then, or became one
-// later and pulls what was before.
+// later and pulls what was before. What is stored while a removal is under way
+// may still reach the one removed until the call returns.
 func (h *history) checkReceiver(f *Frame) error {
 	conversation, seq := f.Entry.ConversationID, f.Entry.Seq
 	memberships := h.members[conversation][f.User]
 	if memberships.covers(seq) {
 		return nil
 	}
-	if memberships.next(seq) > 0 && h.joining(conversation, f.User, memberships.ended(seq), f.At) {
+	ended := memberships.ended(seq)
+	if memberships.next(seq) > 0 && h.joining(conversation, f.User, ended, f.At) {
 		return nil
 	}
-	return broken(MembersRead, "user %s got seq %d of conversation %s after %s, not being a member",
-		f.User, seq, conversation, f.At.Round(time.Millisecond))
+	if ended > 0 && f.At <= h.removed(conversation, f.User, ended)+h.record.Grace {
+		return nil
+	}
+	e, _ := h.entry(conversation, seq)
+	return broken(MembersRead, "user %s got seq %d (%s of %s) of conversation %s, not being a member (%s): %s after the start, %s after it was stored",
+		f.User, seq, e.Kind, e.CreatedAt.Format(time.StampMilli), conversation, memberships,
+		f.At.Round(time.Millisecond), h.record.Began.Add(f.At).Sub(e.CreatedAt).Round(time.Millisecond))
+}
+
+// at is when an entry of the history was stored, by the record's clock.
+func (h *history) at(conversation string, seq int64) time.Duration {
+	e, ok := h.entry(conversation, seq)
+	if !ok {
+		return 0
+	}
+	return e.CreatedAt.Sub(h.record.Began)
+}
+
+// removed is when the call returned that ended a membership with the entry at
+// seq; when no call is known, when the entry was stored.
+func (h *history) removed(conversation, user string, seq int64) time.Duration {
+	stored := h.at(conversation, seq)
+	last := stored
+	for _, r := range h.record.Removals {
+		if r.User == user && r.Conversation == conversation &&
+			r.Started <= stored+h.record.ClockSlack && r.Ended >= stored-h.record.ClockSlack {
+			last = max(last, r.Ended)
+		}
+	}
+	return last
 }
 
 // joining reports whether a call was under way or done at a time that may have
-// made the user a member after the one ended that the entry at seq ended (0:
+// made the user a member after the membership that the entry at seq ended (0:
 // none).
 func (h *history) joining(conversation, user string, ended int64, at time.Duration) bool {
-	var left time.Duration
-	if e, ok := h.entry(conversation, ended); ok {
-		left = e.CreatedAt.Sub(h.record.Began) - h.record.ClockSlack
-	}
+	left := h.at(conversation, ended) - h.record.ClockSlack
 	for _, j := range h.record.Joins {
-		if j.User == user && j.Conversation == conversation && j.Started <= at && (j.Ended == 0 || j.Ended >= left) {
+		if j.User == user && j.Conversation == conversation && j.Started <= at && (j.Ended == 0 || ended == 0 || j.Ended >= left) {
 			return true
 		}
 	}
