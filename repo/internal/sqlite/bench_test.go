@@ -67,3 +67,58 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkHistoryPage reads pages of 50 from anywhere in a conversation of 200,000 messages.
+func BenchmarkHistoryPage(b *testing.B) {
+	s := openTest(b)
+	id := addPair(b, s, 1)
+	const messages = 200_000
+	for i := 0; i < messages; i += 500 {
+		r := &repopb.CreateMessagesRequest{}
+		for j := range 500 {
+			r.Messages = append(r.Messages, text(id, 2, fmt.Sprintf("%08d", i+j), strings.Repeat("x", 100)))
+		}
+		if _, err := s.CreateMessages(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ResetTimer()
+	for range b.N {
+		p, err := s.Messages(b.Context(), &repopb.GetMessagesRequest{ConversationId: id, UserId: 3, BeforeSeq: 51 + rng.Int64N(messages-51), Limit: 50})
+		if err != nil || len(p.GetEvents()) != 50 {
+			b.Fatal(p, err)
+		}
+	}
+}
+
+// BenchmarkConversationList reads the first page of a user with 5,000 conversations while it changes.
+func BenchmarkConversationList(b *testing.B) {
+	s := openTest(b)
+	const me, conversations = 1, 5000
+	addUser(b, s, me, "me")
+	err := s.write(b.Context(), func(t *tx) error {
+		for i := range int64(conversations) {
+			if err := insertSingle(t, 1<<40+i, me, 10+i); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	list := func() {
+		p, err := s.Conversations(b.Context(), &repopb.GetConversationsRequest{UserId: me, Limit: 50})
+		if err != nil || len(p.GetConversations()) != 50 {
+			b.Fatal(p, err)
+		}
+	}
+	start := time.Now()
+	list()
+	cold := time.Since(start)
+	for b.Loop() {
+		list()
+	}
+	b.ReportMetric(float64(cold.Milliseconds()), "cold-ms")
+}
