@@ -41,7 +41,8 @@ through the API, so registration must be open and the limits high.`,
 	flags.StringVar(&o.URL, "url", "", "base `URL` of a server that runs, instead of starting one")
 	flags.BoolVar(&o.JSON, "json", false, "print JSON instead of a table")
 	cmd.AddCommand(
-		idleCommand(&o), sendCommand(&o), fanoutCommand(&o), stressCommand(&o),
+		idleCommand(&o), sendCommand(&o), fanoutCommand(&o), historyCommand(&o), stressCommand(&o),
+		floorServerCommand(),
 	)
 	return cmd
 }

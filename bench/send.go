@@ -86,12 +86,17 @@ func (o sendOptions) run(ctx context.Context) (*report, error) {
 	if o.Rate > 0 {
 		r.Name = fmt.Sprintf("one-to-one sends at %v/s", o.Rate)
 	}
+	batch := 0
 	err = o.measureSends(ctx, w, r)
+	if err == nil {
+		batch = w.meanCommit(ctx)
+		r.add("messages a transaction", float64(batch), "")
+	}
 	err = w.finish(err)
 	if err != nil || !o.Floor {
 		return r, err
 	}
-	bare, err := o.sendFloor(ctx)
+	bare, err := o.sendFloor(ctx, max(batch, 1))
 	if err == nil {
 		r.floors(bare)
 	}
@@ -142,6 +147,19 @@ func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) erro
 		return err
 	}
 	return o.tell(r, senders, peers, took, after.CPU-before.CPU, complete)
+}
+
+// meanCommit is how many messages the server stored in one transaction; 0 when
+// it does not tell.
+func (s *server) meanCommit(ctx context.Context) int {
+	const name = "gochat_repo_commit_messages"
+	sum, _ := s.metric(ctx, name+"_sum")
+	count, _ := s.metric(ctx, name+"_count")
+	without, _ := s.metric(ctx, name+`_bucket{le="0"}`)
+	if count <= without {
+		return 0
+	}
+	return int(sum/(count-without) + 0.5)
 }
 
 // sendFor lets all senders send for a while.

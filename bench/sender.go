@@ -113,12 +113,7 @@ func (s *sender) sendPaced(ctx context.Context) error {
 	defer ticker.Stop()
 	var frames, scratch []byte
 	var stamp int64
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
+	for ctx.Err() == nil {
 		s.mu.Lock()
 		s.inFlight++
 		s.sent.Add(1)
@@ -127,7 +122,12 @@ func (s *sender) sendPaced(ctx context.Context) error {
 		if err := s.conn.Write(frames); err != nil {
 			return fmt.Errorf("send: %w", err)
 		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
 	}
+	return nil
 }
 
 // receive reads acks until the connection is closed.

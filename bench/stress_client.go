@@ -10,10 +10,9 @@ import (
 	"sync"
 	"time"
 
-	gochat "github.com/gochat-im/gochat/sdk/go"
-
 	"github.com/gochat-im/gochat/bench/internal/check"
 	"github.com/gochat-im/gochat/bench/internal/rawws"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 // stressClient is one user: what it does follows from the seed, what it sees is

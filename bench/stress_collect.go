@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	gochat "github.com/gochat-im/gochat/sdk/go"
-
 	"github.com/gochat-im/gochat/bench/internal/check"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 const settleTimeout = 60 * time.Second

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	gochat "github.com/gochat-im/gochat/sdk/go"
-
 	"github.com/gochat-im/gochat/bench/internal/check"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 // work does one thing after the other until working ends; what is under way then
