@@ -67,8 +67,8 @@ func (b *bareServer) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow()
-	ctx := context.Background()
+	defer func() { _ = conn.CloseNow() }()
+	ctx := context.WithoutCancel(r.Context()) // a connection outlives its handshake; a cancellable context costs on every frame
 	if conn.Write(ctx, websocket.MessageText, []byte(`{"type":"hello","data":{}}`)) != nil {
 		return
 	}

@@ -33,10 +33,15 @@ func (o sendOptions) sendFloor(ctx context.Context, batch int) (*report, error) 
 		return nil, fmt.Errorf("floor: %w", err)
 	}
 	defer db.Close()
+	insert, err := db.PrepareContext(ctx, insertMessage)
+	if err != nil {
+		return nil, fmt.Errorf("floor: %w", err)
+	}
+	defer insert.Close()
 	before, began := ownCPU(), time.Now()
 	rows := int64(0)
 	for time.Since(began) < min(o.Duration, 5*time.Second) && ctx.Err() == nil {
-		if err := o.insertBatch(ctx, db, rows, batch); err != nil {
+		if err := o.insertBatch(ctx, db, insert, rows, batch); err != nil {
 			return nil, fmt.Errorf("floor: %w", err)
 		}
 		rows += int64(batch)
@@ -48,17 +53,13 @@ func (o sendOptions) sendFloor(ctx context.Context, batch int) (*report, error) 
 	return r, ctx.Err()
 }
 
-func (o sendOptions) insertBatch(ctx context.Context, db *sql.DB, from int64, batch int) error {
+func (o sendOptions) insertBatch(ctx context.Context, db *sql.DB, prepared *sql.Stmt, from int64, batch int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback()
-	insert, err := tx.PrepareContext(ctx, insertMessage)
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
+	insert := tx.StmtContext(ctx, prepared)
 	now := time.Now().UnixMilli()
 	for i := range int64(batch) {
 		n := from + i
@@ -121,7 +122,7 @@ func (o historyOptions) barePages(ctx context.Context, path, conversation string
 		for range o.Reads {
 			began := time.Now()
 			if err := barePage(ctx, statement, conversation, 1+rand.Int64N(last), o.Page); err != nil {
-				statement.Close()
+				statement.Close() //nolint:sqlclosecheck // before the next one is prepared
 				return nil, fmt.Errorf("floor: %w", err)
 			}
 			h.Add(time.Since(began))

@@ -213,7 +213,7 @@ func get(ctx context.Context, url string) (io.ReadCloser, error) {
 		cancel()
 		return nil, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := http.DefaultClient.Do(req) //nolint:bodyclose // its caller closes it
 	if err != nil {
 		cancel()
 		return nil, err

@@ -66,8 +66,9 @@ func (s *Session) verdict(cause error) (wait time.Duration, err error) {
 			return 0, s.refreshLogin(refusal)
 		case CodeRateLimited, CodeUnavailable, CodeInternal, CodeTimeout:
 			return refusal.RetryAfter, nil
+		default:
+			return 0, refusal
 		}
-		return 0, refusal
 	}
 	gone, ok := errors.AsType[*DisconnectError](cause)
 	switch {

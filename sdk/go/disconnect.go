@@ -56,8 +56,8 @@ type disconnectFrame struct {
 
 func decodeDisconnect(data json.RawMessage) *DisconnectError {
 	var f disconnectFrame
-	if json.Unmarshal(data, &f) != nil {
-		return nil
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil //nolint:nilerr // without a verdict that can be read, the close code decides
 	}
 	return &DisconnectError{
 		Code: f.Code, Reason: f.Reason,

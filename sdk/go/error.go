@@ -55,8 +55,9 @@ func (e *Error) Temporary() bool {
 	switch e.Code {
 	case CodeRateLimited, CodeUnavailable, CodeTimeout, CodeInternal:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // wireError is an error as HTTP answers and error frames carry it.

@@ -67,18 +67,18 @@ func (f *fakeServer) socket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	f.mu.Lock()
 	f.conn = conn
 	f.connects++
 	f.mu.Unlock()
-	f.push(conn, `{"type":"hello","data":{"session_id":"1","user_id":"me","heartbeat_ms":400,"max_message_bytes":16384,"feature_level":1}}`)
+	f.push(conn, `{"type":"hello","data":{"session_id":"1","user_id":"me","heartbeat_ms":400,"max_message_bytes":16384,"feature_level":1}}`) //nolint:contextcheck // a push belongs to no request
 	for {
-		_, data, err := conn.Read(context.Background())
+		_, data, err := conn.Read(context.WithoutCancel(r.Context()))
 		if err != nil {
 			return
 		}
-		f.handle(conn, data)
+		f.handle(conn, data) //nolint:contextcheck // a push belongs to no request
 	}
 }
 

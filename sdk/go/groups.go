@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -94,11 +95,11 @@ type MemberChange struct {
 }
 
 func groupPath(id string, rest ...string) string {
-	path := "/api/v1/groups/" + url.PathEscape(id)
+	parts := []string{"/api/v1/groups", url.PathEscape(id)}
 	for _, part := range rest {
-		path += "/" + url.PathEscape(part)
+		parts = append(parts, url.PathEscape(part))
 	}
-	return path
+	return strings.Join(parts, "/")
 }
 
 func (c *Client) group(ctx context.Context, method, path string, in any) (Group, error) {

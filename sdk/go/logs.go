@@ -67,7 +67,7 @@ func (l *logs) handle(f frame) {
 }
 
 func (r readFrame) event() ReadEvent {
-	return ReadEvent{ConversationID: r.ConversationID, UserID: r.UserID, Seq: r.Seq}
+	return ReadEvent(r)
 }
 
 // live takes in an entry that came over the socket.

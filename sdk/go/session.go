@@ -102,7 +102,7 @@ func (c *Client) Connect(ctx context.Context, cfg SessionConfig) (*Session, erro
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.logs = newLogs(s, position)
 	up := make(chan struct{})
-	s.workers.Go(func() { s.run(up) })
+	s.workers.Go(func() { s.run(up) }) //nolint:contextcheck // the session lives on after the call; its own context ends it
 	s.workers.Go(s.loop)
 	go s.finish()
 	select {

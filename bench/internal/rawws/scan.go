@@ -6,13 +6,13 @@ import "bytes"
 // (for example `"seq":`) in a JSON text; false when there is none. It is a byte
 // scan: key must not occur inside of a string before.
 func Number(data, key []byte) (int64, bool) {
-	i := bytes.Index(data, key)
-	if i < 0 {
+	_, rest, found := bytes.Cut(data, key)
+	if !found {
 		return 0, false
 	}
 	var n int64
 	digits := 0
-	for _, b := range data[i+len(key):] {
+	for _, b := range rest {
 		if b < '0' || b > '9' {
 			break
 		}
