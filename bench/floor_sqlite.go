@@ -59,7 +59,7 @@ func (o sendOptions) insertBatch(ctx context.Context, db *sql.DB, prepared *sql.
 		return err
 	}
 	defer tx.Rollback()
-	insert := tx.StmtContext(ctx, prepared) //nolint:sqlclosecheck // database closes it
+	insert := tx.StmtContext(ctx, prepared) //nolint:sqlclosecheck // the transaction closes it
 	now := time.Now().UnixMilli()
 	for i := range int64(batch) {
 		n := from + i
