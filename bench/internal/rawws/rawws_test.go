@@ -28,7 +28,7 @@ func serve(t *testing.T, handle func(ctx context.Context, conn *websocket.Conn, 
 			t.Error(err)
 			return
 		}
-		defer conn.CloseNow()
+		defer func() { _ = conn.CloseNow() }()
 		conn.SetReadLimit(1 << 20)
 		handle(context.WithoutCancel(r.Context()), conn, r)
 	}))
