@@ -52,9 +52,10 @@ func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequ
 	return resp, nil
 }
 
-const insertMessage = `INSERT INTO messages
+// insertMessage is ignored when the key was used: a cheaper check than ON CONFLICT. Any other reason is found out by firstResult.
+const insertMessage = `INSERT OR IGNORE INTO messages
 	(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
-	VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (user_id, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING`
+	VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // createMessage stores one message and fills its result. Its *errs.Error is the message's, any other the batch's.
 func (t *tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageResult, ev *repopb.Event, senders map[*member]struct{}) error {
