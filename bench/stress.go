@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gochat-im/gochat/bench/internal/check"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 type stressOptions struct {
@@ -186,29 +187,39 @@ func (run *stressRun) killer(ctx, working context.Context) {
 }
 
 func (run *stressRun) tell(r *report, record *check.Record) {
-	acked, duplicates := 0, 0
+	acked, duplicates, refused := 0, 0, 0
 	for _, s := range record.Sends {
 		if len(s.Seqs) > 0 {
 			acked++
 			duplicates += len(s.Seqs) - 1
 		}
+		if s.Refused {
+			refused++
+		}
 	}
-	entries := 0
-	last := map[string]int{}
+	logs := map[string][]gochat.Entry{}
 	for _, reading := range record.Readings {
-		last[reading.Conversation] = len(reading.Entries)
+		logs[reading.Conversation] = reading.Entries
 	}
-	for _, n := range last {
-		entries += n
+	entries, kinds := 0, map[string]int{}
+	for _, log := range logs {
+		entries += len(log)
+		for _, e := range log {
+			kinds[e.Kind]++
+		}
 	}
-	r.add("seed", float64(run.Seed), "")
 	r.add("clients", float64(run.Clients), "")
-	r.add("conversations", float64(len(last)), "")
+	r.add("conversations", float64(len(logs)), "")
 	r.add("entries", float64(entries), "")
 	r.add("messages sent", float64(len(record.Sends)), "")
 	r.add("messages acknowledged", float64(acked), "")
 	r.add("acknowledged again", float64(duplicates), "")
-	r.add("edits and recalls", float64(len(record.Changes)), "")
+	r.add("refused", float64(refused), "")
+	r.add("edits", float64(kinds[gochat.KindEdit]), "")
+	r.add("recalls", float64(kinds[gochat.KindRecall]), "")
+	r.add("joins", float64(kinds[gochat.KindMemberJoined]), "")
+	r.add("leaves and kicks", float64(kinds[gochat.KindMemberLeft]+kinds[gochat.KindMemberRemoved]), "")
+	r.add("mutes", float64(kinds[gochat.KindMemberMuted]), "")
 	r.add("entries seen on sockets", float64(len(record.Frames)), "")
 	r.add("connections", float64(run.connections()), "")
 	r.add("kills", float64(run.kills), "")

@@ -28,6 +28,7 @@ type stressClient struct {
 	drained chan struct{}
 
 	singles  []string
+	owned    []string // groups
 	sends    []*check.Send
 	changes  []check.Change
 	joins    []check.Join
@@ -53,6 +54,10 @@ func (run *stressRun) connect(ctx context.Context) error {
 		}
 		c.singles = []string{run.w.Singles[i], run.w.Singles[(i+run.Clients-1)%run.Clients]}
 		run.clients[i] = c
+	}
+	for i, members := range run.plan().Groups {
+		owner := run.clients[members[0]]
+		owner.owned = append(owner.owned, run.groups[i])
 	}
 	return each(ctx, run.Clients, func(_ context.Context, i int) error { return run.clients[i].connect(ctx) })
 }
@@ -165,6 +170,14 @@ func (c *stressClient) any() string {
 }
 
 func (c *stressClient) group() string { return c.run.groups[c.rng.IntN(len(c.run.groups))] }
+
+// ruled returns a group where the client has a say, if it owns one.
+func (c *stressClient) ruled() string {
+	if len(c.owned) > 0 {
+		return c.owned[c.rng.IntN(len(c.owned))]
+	}
+	return c.group()
+}
 
 func (c *stressClient) other() string { return c.run.clients[c.rng.IntN(len(c.run.clients))].id }
 

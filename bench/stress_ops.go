@@ -25,11 +25,11 @@ func (c *stressClient) work(ctx, working context.Context) {
 		{5, c.recall},
 		{10, c.read},
 		{3, c.leave},
-		{5, c.join},
-		{3, c.kick},
-		{3, c.add},
-		{2, c.mute},
-		{1, c.setRole},
+		{6, c.join},
+		{4, c.kick},
+		{4, c.add},
+		{4, c.mute},
+		{2, c.setRole},
 		{1, c.rename},
 		{2, c.look},
 		{2, func(context.Context) { c.session.Reconnect() }},
@@ -226,7 +226,7 @@ func (c *stressClient) leave(ctx context.Context) {
 }
 
 func (c *stressClient) kick(ctx context.Context) {
-	group, user := c.group(), c.other()
+	group, user := c.ruled(), c.other()
 	c.removing(ctx, user, group, func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
 }
 
@@ -246,7 +246,7 @@ func (c *stressClient) join(ctx context.Context) {
 }
 
 func (c *stressClient) add(ctx context.Context) {
-	group, user := c.group(), c.other()
+	group, user := c.ruled(), c.other()
 	c.joining(ctx, user, group, func(ctx context.Context) error { return c.api.AddMembers(ctx, group, user) })
 }
 
@@ -264,7 +264,7 @@ func (c *stressClient) mute(ctx context.Context) {
 	if c.rng.IntN(3) == 0 {
 		until = time.Time{}
 	}
-	group, user := c.group(), c.other()
+	group, user := c.ruled(), c.other()
 	_ = c.call(ctx, "mute", func(ctx context.Context) error {
 		return c.api.UpdateMember(ctx, group, user, gochat.MemberChange{MutedUntil: &until})
 	})
@@ -272,7 +272,7 @@ func (c *stressClient) mute(ctx context.Context) {
 
 func (c *stressClient) setRole(ctx context.Context) {
 	role := []string{gochat.RoleAdmin, gochat.RoleMember}[c.rng.IntN(2)]
-	group, user := c.group(), c.other()
+	group, user := c.ruled(), c.other()
 	_ = c.call(ctx, "set a role", func(ctx context.Context) error {
 		return c.api.UpdateMember(ctx, group, user, gochat.MemberChange{Role: &role})
 	})
