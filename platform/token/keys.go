@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
@@ -67,7 +68,8 @@ func Load(dir string) (*Keys, error) {
 // JWKS is the JSON Web Key Set (RFC 7517) of the public keys.
 func (k *Keys) JWKS() []byte { return k.document }
 
-// generate writes a new key so that a crash leaves either nothing or the whole file.
+// generate writes a new key so that a crash leaves either nothing or the whole file. Of several processes that do it
+// at once in a shared folder the first one's key is the key of all.
 func generate(dir string) (string, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -81,6 +83,7 @@ func generate(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write the signing key: %w", err)
 	}
+	defer os.Remove(f.Name())
 	defer f.Close()
 	if err := pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
 		return "", fmt.Errorf("write the signing key: %w", err)
@@ -89,10 +92,19 @@ func generate(dir string) (string, error) {
 		return "", fmt.Errorf("write the signing key: %w", err)
 	}
 	name := filepath.Join(dir, "signing-0001.pem")
-	if err := os.Rename(f.Name(), name); err != nil {
+	if err := os.Link(f.Name(), name); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("write the signing key: %w", err)
 	}
 	return name, nil
+}
+
+// privateTo is the widest mode of a key file. A file that another user owns is a mounted secret: this process reads it
+// through its group.
+func privateTo(info os.FileInfo) os.FileMode {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Getuid() {
+		return 0o640
+	}
+	return 0o600
 }
 
 func readKey(name string) (ed25519.PrivateKey, error) {
@@ -100,7 +112,7 @@ func readKey(name string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the signing key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if info.Mode().Perm()&^privateTo(info) != 0 {
 		return nil, fmt.Errorf("signing key %s may be read by others (mode %04o): chmod 600 it", name, info.Mode().Perm())
 	}
 	raw, err := os.ReadFile(name)
