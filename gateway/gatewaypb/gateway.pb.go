@@ -873,12 +873,12 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\vconnections\x18\x01 \x01(\x03R\vconnections\x12\x14\n" +
 	"\x05users\x18\x02 \x01(\x03R\x05users\x12!\n" +
 	"\fqueued_bytes\x18\x03 \x01(\x03R\vqueuedBytes\x12\x16\n" +
-	"\x06online\x18\x04 \x03(\x03R\x06online2\x89\x02\n" +
-	"\x0eGatewayService\x12P\n" +
-	"\aDeliver\x12!.gochat.gateway.v1.DeliverRequest\x1a\".gochat.gateway.v1.DeliverResponse\x12Y\n" +
+	"\x06online\x18\x04 \x03(\x03R\x06online2\x98\x02\n" +
+	"\x0eGatewayService\x12U\n" +
+	"\aDeliver\x12!.gochat.gateway.v1.DeliverRequest\x1a\".gochat.gateway.v1.DeliverResponse\"\x03\x90\x02\x02\x12^\n" +
 	"\n" +
-	"Disconnect\x12$.gochat.gateway.v1.DisconnectRequest\x1a%.gochat.gateway.v1.DisconnectResponse\x12J\n" +
-	"\x05Stats\x12\x1f.gochat.gateway.v1.StatsRequest\x1a .gochat.gateway.v1.StatsResponseB/Z-github.com/gochat-im/gochat/gateway/gatewaypbb\x06proto3"
+	"Disconnect\x12$.gochat.gateway.v1.DisconnectRequest\x1a%.gochat.gateway.v1.DisconnectResponse\"\x03\x90\x02\x02\x12O\n" +
+	"\x05Stats\x12\x1f.gochat.gateway.v1.StatsRequest\x1a .gochat.gateway.v1.StatsResponse\"\x03\x90\x02\x01B/Z-github.com/gochat-im/gochat/gateway/gatewaypbb\x06proto3"
 
 var (
 	file_gateway_gatewaypb_gateway_proto_rawDescOnce sync.Once

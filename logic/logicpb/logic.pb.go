@@ -2015,35 +2015,35 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"\x1cAdminCreateInvitationRequest\x12\"\n" +
 	"\rexpires_in_ms\x18\x01 \x01(\x03R\vexpiresInMs\"3\n" +
 	"\x1dAdminCreateInvitationResponse\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code2\x98\x1d\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code2\x86\x1e\n" +
 	"\fLogicService\x12B\n" +
 	"\bRegister\x12 .gochat.logic.v1.RegisterRequest\x1a\x14.gochat.repo.v1.User\x12[\n" +
 	"\fAuthenticate\x12$.gochat.logic.v1.AuthenticateRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12Q\n" +
-	"\aRefresh\x12\x1f.gochat.logic.v1.RefreshRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12Q\n" +
-	"\rValidateToken\x12%.gochat.logic.v1.ValidateTokenRequest\x1a\x19.gochat.logic.v1.Identity\x12?\n" +
-	"\x06Logout\x12\x1e.gochat.logic.v1.LogoutRequest\x1a\x15.gochat.repo.v1.Empty\x12Z\n" +
-	"\fListSessions\x12$.gochat.logic.v1.ListSessionsRequest\x1a$.gochat.repo.v1.ListSessionsResponse\x12M\n" +
+	"\aRefresh\x12\x1f.gochat.logic.v1.RefreshRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12V\n" +
+	"\rValidateToken\x12%.gochat.logic.v1.ValidateTokenRequest\x1a\x19.gochat.logic.v1.Identity\"\x03\x90\x02\x02\x12D\n" +
+	"\x06Logout\x12\x1e.gochat.logic.v1.LogoutRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12_\n" +
+	"\fListSessions\x12$.gochat.logic.v1.ListSessionsRequest\x1a$.gochat.repo.v1.ListSessionsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\rRevokeSession\x12%.gochat.logic.v1.RevokeSessionRequest\x1a\x15.gochat.repo.v1.Empty\x12O\n" +
-	"\x0eChangePassword\x12&.gochat.logic.v1.ChangePasswordRequest\x1a\x15.gochat.repo.v1.Empty\x127\n" +
-	"\aGetJWKS\x12\x15.gochat.repo.v1.Empty\x1a\x15.gochat.logic.v1.JWKS\x12N\n" +
-	"\x0eGetUserProfile\x12&.gochat.logic.v1.GetUserProfileRequest\x1a\x14.gochat.repo.v1.User\x12X\n" +
-	"\vSearchUsers\x12#.gochat.logic.v1.SearchUsersRequest\x1a$.gochat.logic.v1.SearchUsersResponse\x12T\n" +
-	"\x11UpdateUserProfile\x12).gochat.logic.v1.UpdateUserProfileRequest\x1a\x14.gochat.repo.v1.User\x12?\n" +
-	"\vSendMessage\x12\x19.gochat.logic.v1.Upstream\x1a\x15.gochat.repo.v1.Empty\x12\\\n" +
-	"\x11GetMessageHistory\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\x12P\n" +
-	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\x12Q\n" +
-	"\x0fMarkMessageRead\x12'.gochat.logic.v1.MarkMessageReadRequest\x1a\x15.gochat.repo.v1.Empty\x12I\n" +
+	"\x0eChangePassword\x12&.gochat.logic.v1.ChangePasswordRequest\x1a\x15.gochat.repo.v1.Empty\x12<\n" +
+	"\aGetJWKS\x12\x15.gochat.repo.v1.Empty\x1a\x15.gochat.logic.v1.JWKS\"\x03\x90\x02\x01\x12S\n" +
+	"\x0eGetUserProfile\x12&.gochat.logic.v1.GetUserProfileRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x01\x12]\n" +
+	"\vSearchUsers\x12#.gochat.logic.v1.SearchUsersRequest\x1a$.gochat.logic.v1.SearchUsersResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\x11UpdateUserProfile\x12).gochat.logic.v1.UpdateUserProfileRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x02\x12D\n" +
+	"\vSendMessage\x12\x19.gochat.logic.v1.Upstream\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12a\n" +
+	"\x11GetMessageHistory\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\x0fMarkMessageRead\x12'.gochat.logic.v1.MarkMessageReadRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12I\n" +
 	"\vEditMessage\x12#.gochat.logic.v1.EditMessageRequest\x1a\x15.gochat.repo.v1.Event\x12M\n" +
-	"\rRecallMessage\x12%.gochat.logic.v1.RecallMessageRequest\x1a\x15.gochat.repo.v1.Event\x12M\n" +
-	"\x04Sync\x12!.gochat.repo.v1.GetChangesRequest\x1a\".gochat.repo.v1.GetChangesResponse\x12E\n" +
-	"\tSetTyping\x12!.gochat.logic.v1.SetTypingRequest\x1a\x15.gochat.repo.v1.Empty\x12m\n" +
-	"\x12CreateConversation\x12*.gochat.logic.v1.CreateConversationRequest\x1a+.gochat.logic.v1.CreateConversationResponse\x12[\n" +
-	"\x0fGetConversation\x12&.gochat.repo.v1.GetConversationRequest\x1a .gochat.repo.v1.ConversationView\x12f\n" +
-	"\x10GetConversations\x12'.gochat.repo.v1.GetConversationsRequest\x1a).gochat.logic.v1.GetConversationsResponse\x12b\n" +
-	"\x12UpdateConversation\x12*.gochat.logic.v1.UpdateConversationRequest\x1a .gochat.repo.v1.ConversationView\x12_\n" +
-	"\x0eGetLargeGroups\x12%.gochat.repo.v1.GetLargeGroupsRequest\x1a&.gochat.repo.v1.GetLargeGroupsResponse\x12H\n" +
-	"\vCreateGroup\x12\".gochat.repo.v1.CreateGroupRequest\x1a\x15.gochat.repo.v1.Group\x12F\n" +
-	"\fGetGroupInfo\x12\x1f.gochat.repo.v1.GetGroupRequest\x1a\x15.gochat.repo.v1.Group\x12H\n" +
+	"\rRecallMessage\x12%.gochat.logic.v1.RecallMessageRequest\x1a\x15.gochat.repo.v1.Event\x12R\n" +
+	"\x04Sync\x12!.gochat.repo.v1.GetChangesRequest\x1a\".gochat.repo.v1.GetChangesResponse\"\x03\x90\x02\x01\x12J\n" +
+	"\tSetTyping\x12!.gochat.logic.v1.SetTypingRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12r\n" +
+	"\x12CreateConversation\x12*.gochat.logic.v1.CreateConversationRequest\x1a+.gochat.logic.v1.CreateConversationResponse\"\x03\x90\x02\x02\x12`\n" +
+	"\x0fGetConversation\x12&.gochat.repo.v1.GetConversationRequest\x1a .gochat.repo.v1.ConversationView\"\x03\x90\x02\x01\x12k\n" +
+	"\x10GetConversations\x12'.gochat.repo.v1.GetConversationsRequest\x1a).gochat.logic.v1.GetConversationsResponse\"\x03\x90\x02\x01\x12b\n" +
+	"\x12UpdateConversation\x12*.gochat.logic.v1.UpdateConversationRequest\x1a .gochat.repo.v1.ConversationView\x12d\n" +
+	"\x0eGetLargeGroups\x12%.gochat.repo.v1.GetLargeGroupsRequest\x1a&.gochat.repo.v1.GetLargeGroupsResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\vCreateGroup\x12\".gochat.repo.v1.CreateGroupRequest\x1a\x15.gochat.repo.v1.Group\x12K\n" +
+	"\fGetGroupInfo\x12\x1f.gochat.repo.v1.GetGroupRequest\x1a\x15.gochat.repo.v1.Group\"\x03\x90\x02\x01\x12H\n" +
 	"\vUpdateGroup\x12\".gochat.repo.v1.UpdateGroupRequest\x1a\x15.gochat.repo.v1.Group\x12L\n" +
 	"\rDissolveGroup\x12$.gochat.repo.v1.DissolveGroupRequest\x1a\x15.gochat.repo.v1.Empty\x12R\n" +
 	"\tJoinGroup\x12!.gochat.logic.v1.JoinGroupRequest\x1a\".gochat.logic.v1.JoinGroupResponse\x12G\n" +
@@ -2052,14 +2052,14 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"\x0eAddGroupMember\x12%.gochat.repo.v1.AddGroupMemberRequest\x1a\x15.gochat.repo.v1.Group\x12T\n" +
 	"\x11RemoveGroupMember\x12(.gochat.repo.v1.RemoveGroupMemberRequest\x1a\x15.gochat.repo.v1.Empty\x12U\n" +
 	"\x11UpdateGroupMember\x12(.gochat.repo.v1.UpdateGroupMemberRequest\x1a\x16.gochat.repo.v1.Member\x12L\n" +
-	"\rTransferGroup\x12$.gochat.repo.v1.TransferGroupRequest\x1a\x15.gochat.repo.v1.Empty\x12b\n" +
-	"\x0fGetGroupMembers\x12&.gochat.repo.v1.GetGroupMembersRequest\x1a'.gochat.repo.v1.GetGroupMembersResponse\x12e\n" +
-	"\x10ListJoinRequests\x12'.gochat.repo.v1.ListJoinRequestsRequest\x1a(.gochat.repo.v1.ListJoinRequestsResponse\x12T\n" +
+	"\rTransferGroup\x12$.gochat.repo.v1.TransferGroupRequest\x1a\x15.gochat.repo.v1.Empty\x12g\n" +
+	"\x0fGetGroupMembers\x12&.gochat.repo.v1.GetGroupMembersRequest\x1a'.gochat.repo.v1.GetGroupMembersResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x10ListJoinRequests\x12'.gochat.repo.v1.ListJoinRequestsRequest\x1a(.gochat.repo.v1.ListJoinRequestsResponse\"\x03\x90\x02\x01\x12T\n" +
 	"\x11DecideJoinRequest\x12(.gochat.repo.v1.DecideJoinRequestRequest\x1a\x15.gochat.repo.v1.Empty\x12I\n" +
-	"\x0fAdminCreateUser\x12 .gochat.logic.v1.RegisterRequest\x1a\x14.gochat.repo.v1.User\x12V\n" +
-	"\x12AdminSetUserStatus\x12*.gochat.logic.v1.AdminSetUserStatusRequest\x1a\x14.gochat.repo.v1.User\x12W\n" +
-	"\x12AdminResetPassword\x12*.gochat.logic.v1.AdminResetPasswordRequest\x1a\x15.gochat.repo.v1.Empty\x12\\\n" +
-	"\x11AdminListSessions\x12!.gochat.logic.v1.AdminUserRequest\x1a$.gochat.repo.v1.ListSessionsResponse\x12Y\n" +
+	"\x0fAdminCreateUser\x12 .gochat.logic.v1.RegisterRequest\x1a\x14.gochat.repo.v1.User\x12[\n" +
+	"\x12AdminSetUserStatus\x12*.gochat.logic.v1.AdminSetUserStatusRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x02\x12W\n" +
+	"\x12AdminResetPassword\x12*.gochat.logic.v1.AdminResetPasswordRequest\x1a\x15.gochat.repo.v1.Empty\x12a\n" +
+	"\x11AdminListSessions\x12!.gochat.logic.v1.AdminUserRequest\x1a$.gochat.repo.v1.ListSessionsResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\x13AdminRevokeSessions\x12!.gochat.logic.v1.AdminUserRequest\x1a\x1f.gochat.repo.v1.RevokedSessions\x12v\n" +
 	"\x15AdminCreateInvitation\x12-.gochat.logic.v1.AdminCreateInvitationRequest\x1a..gochat.logic.v1.AdminCreateInvitationResponseB+Z)github.com/gochat-im/gochat/logic/logicpbb\x06proto3"
 

@@ -72,8 +72,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LogicService answers with errors of platform/errs. Retry-safety is that of the repo call behind each method
-// unless said otherwise.
+// LogicService answers with errors of platform/errs. What may be repeated after an unknown outcome says so by its
+// idempotency_level; platform/rpc then repeats it by itself.
 type LogicServiceClient interface {
 	// ---- accounts ----
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*repopb.User, error)
@@ -97,7 +97,7 @@ type LogicServiceClient interface {
 	UpdateUserProfile(ctx context.Context, in *UpdateUserProfileRequest, opts ...grpc.CallOption) (*repopb.User, error)
 	// ---- messages ----
 	// SendMessage admits a message and publishes it to im-persist-topic. It returns when the bus has it; the ack or
-	// error comes to the origin through GatewayService.Deliver. A refusal is this call's own error. Retry-safe by client_msg_id.
+	// error comes to the origin through GatewayService.Deliver. A refusal is this call's own error. Repeated, it is stored once: by client_msg_id.
 	SendMessage(ctx context.Context, in *Upstream, opts ...grpc.CallOption) (*repopb.Empty, error)
 	GetMessageHistory(ctx context.Context, in *repopb.GetMessagesRequest, opts ...grpc.CallOption) (*repopb.GetMessagesResponse, error)
 	GetUnread(ctx context.Context, in *repopb.GetUnreadRequest, opts ...grpc.CallOption) (*repopb.GetUnreadResponse, error)
@@ -599,8 +599,8 @@ func (c *logicServiceClient) AdminCreateInvitation(ctx context.Context, in *Admi
 // All implementations should embed UnimplementedLogicServiceServer
 // for forward compatibility.
 //
-// LogicService answers with errors of platform/errs. Retry-safety is that of the repo call behind each method
-// unless said otherwise.
+// LogicService answers with errors of platform/errs. What may be repeated after an unknown outcome says so by its
+// idempotency_level; platform/rpc then repeats it by itself.
 type LogicServiceServer interface {
 	// ---- accounts ----
 	Register(context.Context, *RegisterRequest) (*repopb.User, error)
@@ -624,7 +624,7 @@ type LogicServiceServer interface {
 	UpdateUserProfile(context.Context, *UpdateUserProfileRequest) (*repopb.User, error)
 	// ---- messages ----
 	// SendMessage admits a message and publishes it to im-persist-topic. It returns when the bus has it; the ack or
-	// error comes to the origin through GatewayService.Deliver. A refusal is this call's own error. Retry-safe by client_msg_id.
+	// error comes to the origin through GatewayService.Deliver. A refusal is this call's own error. Repeated, it is stored once: by client_msg_id.
 	SendMessage(context.Context, *Upstream) (*repopb.Empty, error)
 	GetMessageHistory(context.Context, *repopb.GetMessagesRequest) (*repopb.GetMessagesResponse, error)
 	GetUnread(context.Context, *repopb.GetUnreadRequest) (*repopb.GetUnreadResponse, error)

@@ -6997,63 +6997,63 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x17JOIN_POLICY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10JOIN_POLICY_OPEN\x10\x01\x12\x18\n" +
 	"\x14JOIN_POLICY_APPROVAL\x10\x02\x12\x16\n" +
-	"\x12JOIN_POLICY_INVITE\x10\x032\xb4 \n" +
+	"\x12JOIN_POLICY_INVITE\x10\x032\xcf!\n" +
 	"\vRepoService\x12E\n" +
 	"\n" +
-	"CreateUser\x12!.gochat.repo.v1.CreateUserRequest\x1a\x14.gochat.repo.v1.User\x12?\n" +
-	"\aGetUser\x12\x1e.gochat.repo.v1.GetUserRequest\x1a\x14.gochat.repo.v1.User\x12M\n" +
-	"\bGetUsers\x12\x1f.gochat.repo.v1.GetUsersRequest\x1a .gochat.repo.v1.GetUsersResponse\x12V\n" +
-	"\vSearchUsers\x12\".gochat.repo.v1.SearchUsersRequest\x1a#.gochat.repo.v1.SearchUsersResponse\x12E\n" +
+	"CreateUser\x12!.gochat.repo.v1.CreateUserRequest\x1a\x14.gochat.repo.v1.User\x12D\n" +
+	"\aGetUser\x12\x1e.gochat.repo.v1.GetUserRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x01\x12R\n" +
+	"\bGetUsers\x12\x1f.gochat.repo.v1.GetUsersRequest\x1a .gochat.repo.v1.GetUsersResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\vSearchUsers\x12\".gochat.repo.v1.SearchUsersRequest\x1a#.gochat.repo.v1.SearchUsersResponse\"\x03\x90\x02\x01\x12J\n" +
 	"\n" +
-	"UpdateUser\x12!.gochat.repo.v1.UpdateUserRequest\x1a\x14.gochat.repo.v1.User\x12T\n" +
-	"\x0eGetCredentials\x12%.gochat.repo.v1.GetCredentialsRequest\x1a\x1b.gochat.repo.v1.Credentials\x12R\n" +
-	"\vSetPassword\x12\".gochat.repo.v1.SetPasswordRequest\x1a\x1f.gochat.repo.v1.RevokedSessions\x12e\n" +
-	"\x10CreateInvitation\x12'.gochat.repo.v1.CreateInvitationRequest\x1a(.gochat.repo.v1.CreateInvitationResponse\x12\\\n" +
+	"UpdateUser\x12!.gochat.repo.v1.UpdateUserRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x02\x12Y\n" +
+	"\x0eGetCredentials\x12%.gochat.repo.v1.GetCredentialsRequest\x1a\x1b.gochat.repo.v1.Credentials\"\x03\x90\x02\x01\x12R\n" +
+	"\vSetPassword\x12\".gochat.repo.v1.SetPasswordRequest\x1a\x1f.gochat.repo.v1.RevokedSessions\x12j\n" +
+	"\x10CreateInvitation\x12'.gochat.repo.v1.CreateInvitationRequest\x1a(.gochat.repo.v1.CreateInvitationResponse\"\x03\x90\x02\x02\x12\\\n" +
 	"\rCreateSession\x12$.gochat.repo.v1.CreateSessionRequest\x1a%.gochat.repo.v1.CreateSessionResponse\x12\\\n" +
-	"\rRotateSession\x12$.gochat.repo.v1.RotateSessionRequest\x1a%.gochat.repo.v1.RotateSessionResponse\x12H\n" +
+	"\rRotateSession\x12$.gochat.repo.v1.RotateSessionRequest\x1a%.gochat.repo.v1.RotateSessionResponse\x12M\n" +
 	"\n" +
-	"GetSession\x12!.gochat.repo.v1.GetSessionRequest\x1a\x17.gochat.repo.v1.Session\x12Y\n" +
-	"\fListSessions\x12#.gochat.repo.v1.ListSessionsRequest\x1a$.gochat.repo.v1.ListSessionsResponse\x12X\n" +
-	"\x0eRevokeSessions\x12%.gochat.repo.v1.RevokeSessionsRequest\x1a\x1f.gochat.repo.v1.RevokedSessions\x12L\n" +
-	"\rTouchSessions\x12$.gochat.repo.v1.TouchSessionsRequest\x1a\x15.gochat.repo.v1.Empty\x12k\n" +
-	"\x12CreateConversation\x12).gochat.repo.v1.CreateConversationRequest\x1a*.gochat.repo.v1.CreateConversationResponse\x12[\n" +
-	"\x0fGetConversation\x12&.gochat.repo.v1.GetConversationRequest\x1a .gochat.repo.v1.ConversationView\x12e\n" +
-	"\x10GetConversations\x12'.gochat.repo.v1.GetConversationsRequest\x1a(.gochat.repo.v1.GetConversationsResponse\x12a\n" +
-	"\x12UpdateConversation\x12).gochat.repo.v1.UpdateConversationRequest\x1a .gochat.repo.v1.ConversationView\x12P\n" +
-	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\x12P\n" +
-	"\tGetRoutes\x12 .gochat.repo.v1.GetRoutesRequest\x1a!.gochat.repo.v1.GetRoutesResponse\x12_\n" +
-	"\x0eGetLargeGroups\x12%.gochat.repo.v1.GetLargeGroupsRequest\x1a&.gochat.repo.v1.GetLargeGroupsResponse\x12Y\n" +
-	"\fCheckSenders\x12#.gochat.repo.v1.CheckSendersRequest\x1a$.gochat.repo.v1.CheckSendersResponse\x12_\n" +
-	"\x0eCreateMessages\x12%.gochat.repo.v1.CreateMessagesRequest\x1a&.gochat.repo.v1.CreateMessagesResponse\x12V\n" +
-	"\vGetMessages\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\x12H\n" +
-	"\vEditMessage\x12\".gochat.repo.v1.EditMessageRequest\x1a\x15.gochat.repo.v1.Event\x12H\n" +
-	"\vHideMessage\x12\".gochat.repo.v1.HideMessageRequest\x1a\x15.gochat.repo.v1.Empty\x12n\n" +
-	"\x13UpdateMessageStatus\x12*.gochat.repo.v1.UpdateMessageStatusRequest\x1a+.gochat.repo.v1.UpdateMessageStatusResponse\x12S\n" +
+	"GetSession\x12!.gochat.repo.v1.GetSessionRequest\x1a\x17.gochat.repo.v1.Session\"\x03\x90\x02\x01\x12^\n" +
+	"\fListSessions\x12#.gochat.repo.v1.ListSessionsRequest\x1a$.gochat.repo.v1.ListSessionsResponse\"\x03\x90\x02\x01\x12X\n" +
+	"\x0eRevokeSessions\x12%.gochat.repo.v1.RevokeSessionsRequest\x1a\x1f.gochat.repo.v1.RevokedSessions\x12Q\n" +
+	"\rTouchSessions\x12$.gochat.repo.v1.TouchSessionsRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12p\n" +
+	"\x12CreateConversation\x12).gochat.repo.v1.CreateConversationRequest\x1a*.gochat.repo.v1.CreateConversationResponse\"\x03\x90\x02\x02\x12`\n" +
+	"\x0fGetConversation\x12&.gochat.repo.v1.GetConversationRequest\x1a .gochat.repo.v1.ConversationView\"\x03\x90\x02\x01\x12j\n" +
+	"\x10GetConversations\x12'.gochat.repo.v1.GetConversationsRequest\x1a(.gochat.repo.v1.GetConversationsResponse\"\x03\x90\x02\x01\x12f\n" +
+	"\x12UpdateConversation\x12).gochat.repo.v1.UpdateConversationRequest\x1a .gochat.repo.v1.ConversationView\"\x03\x90\x02\x02\x12U\n" +
+	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\tGetRoutes\x12 .gochat.repo.v1.GetRoutesRequest\x1a!.gochat.repo.v1.GetRoutesResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\x0eGetLargeGroups\x12%.gochat.repo.v1.GetLargeGroupsRequest\x1a&.gochat.repo.v1.GetLargeGroupsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\fCheckSenders\x12#.gochat.repo.v1.CheckSendersRequest\x1a$.gochat.repo.v1.CheckSendersResponse\"\x03\x90\x02\x01\x12d\n" +
+	"\x0eCreateMessages\x12%.gochat.repo.v1.CreateMessagesRequest\x1a&.gochat.repo.v1.CreateMessagesResponse\"\x03\x90\x02\x02\x12[\n" +
+	"\vGetMessages\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\"\x03\x90\x02\x01\x12H\n" +
+	"\vEditMessage\x12\".gochat.repo.v1.EditMessageRequest\x1a\x15.gochat.repo.v1.Event\x12M\n" +
+	"\vHideMessage\x12\".gochat.repo.v1.HideMessageRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12n\n" +
+	"\x13UpdateMessageStatus\x12*.gochat.repo.v1.UpdateMessageStatusRequest\x1a+.gochat.repo.v1.UpdateMessageStatusResponse\x12X\n" +
 	"\n" +
-	"GetChanges\x12!.gochat.repo.v1.GetChangesRequest\x1a\".gochat.repo.v1.GetChangesResponse\x12V\n" +
-	"\vCreateGroup\x12\".gochat.repo.v1.CreateGroupRequest\x1a#.gochat.repo.v1.CreateGroupResponse\x12B\n" +
-	"\bGetGroup\x12\x1f.gochat.repo.v1.GetGroupRequest\x1a\x15.gochat.repo.v1.Group\x12N\n" +
+	"GetChanges\x12!.gochat.repo.v1.GetChangesRequest\x1a\".gochat.repo.v1.GetChangesResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\vCreateGroup\x12\".gochat.repo.v1.CreateGroupRequest\x1a#.gochat.repo.v1.CreateGroupResponse\x12G\n" +
+	"\bGetGroup\x12\x1f.gochat.repo.v1.GetGroupRequest\x1a\x15.gochat.repo.v1.Group\"\x03\x90\x02\x01\x12N\n" +
 	"\vUpdateGroup\x12\".gochat.repo.v1.UpdateGroupRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12R\n" +
 	"\rDissolveGroup\x12$.gochat.repo.v1.DissolveGroupRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12T\n" +
 	"\x0eAddGroupMember\x12%.gochat.repo.v1.AddGroupMemberRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12Z\n" +
 	"\x11RemoveGroupMember\x12(.gochat.repo.v1.RemoveGroupMemberRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12Z\n" +
 	"\x11UpdateGroupMember\x12(.gochat.repo.v1.UpdateGroupMemberRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12R\n" +
-	"\rTransferGroup\x12$.gochat.repo.v1.TransferGroupRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12b\n" +
-	"\x0fGetGroupMembers\x12&.gochat.repo.v1.GetGroupMembersRequest\x1a'.gochat.repo.v1.GetGroupMembersResponse\x12T\n" +
-	"\x11CreateJoinRequest\x12(.gochat.repo.v1.CreateJoinRequestRequest\x1a\x15.gochat.repo.v1.Empty\x12e\n" +
-	"\x10ListJoinRequests\x12'.gochat.repo.v1.ListJoinRequestsRequest\x1a(.gochat.repo.v1.ListJoinRequestsResponse\x12Z\n" +
-	"\x11DecideJoinRequest\x12(.gochat.repo.v1.DecideJoinRequestRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12F\n" +
+	"\rTransferGroup\x12$.gochat.repo.v1.TransferGroupRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12g\n" +
+	"\x0fGetGroupMembers\x12&.gochat.repo.v1.GetGroupMembersRequest\x1a'.gochat.repo.v1.GetGroupMembersResponse\"\x03\x90\x02\x01\x12Y\n" +
+	"\x11CreateJoinRequest\x12(.gochat.repo.v1.CreateJoinRequestRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12j\n" +
+	"\x10ListJoinRequests\x12'.gochat.repo.v1.ListJoinRequestsRequest\x1a(.gochat.repo.v1.ListJoinRequestsResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\x11DecideJoinRequest\x12(.gochat.repo.v1.DecideJoinRequestRequest\x1a\x1b.gochat.repo.v1.GroupChange\x12K\n" +
 	"\n" +
-	"CreateJobs\x12!.gochat.repo.v1.CreateJobsRequest\x1a\x15.gochat.repo.v1.Empty\x12P\n" +
-	"\tClaimJobs\x12 .gochat.repo.v1.ClaimJobsRequest\x1a!.gochat.repo.v1.ClaimJobsResponse\x12F\n" +
+	"CreateJobs\x12!.gochat.repo.v1.CreateJobsRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12P\n" +
+	"\tClaimJobs\x12 .gochat.repo.v1.ClaimJobsRequest\x1a!.gochat.repo.v1.ClaimJobsResponse\x12K\n" +
 	"\n" +
-	"FinishJobs\x12!.gochat.repo.v1.FinishJobsRequest\x1a\x15.gochat.repo.v1.Empty\x12Y\n" +
-	"\fListDeadJobs\x12#.gochat.repo.v1.ListDeadJobsRequest\x1a$.gochat.repo.v1.ListDeadJobsResponse\x12V\n" +
-	"\vRequeueJobs\x12\".gochat.repo.v1.RequeueJobsRequest\x1a#.gochat.repo.v1.RequeueJobsResponse\x12S\n" +
+	"FinishJobs\x12!.gochat.repo.v1.FinishJobsRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12^\n" +
+	"\fListDeadJobs\x12#.gochat.repo.v1.ListDeadJobsRequest\x1a$.gochat.repo.v1.ListDeadJobsResponse\"\x03\x90\x02\x01\x12[\n" +
+	"\vRequeueJobs\x12\".gochat.repo.v1.RequeueJobsRequest\x1a#.gochat.repo.v1.RequeueJobsResponse\"\x03\x90\x02\x02\x12X\n" +
 	"\n" +
-	"ListOutbox\x12!.gochat.repo.v1.ListOutboxRequest\x1a\".gochat.repo.v1.ListOutboxResponse\x12G\n" +
-	"\x06Backup\x12\x1d.gochat.repo.v1.BackupRequest\x1a\x1e.gochat.repo.v1.BackupResponse\x12=\n" +
-	"\x05Stats\x12\x15.gochat.repo.v1.Empty\x1a\x1d.gochat.repo.v1.StatsResponseB)Z'github.com/gochat-im/gochat/repo/repopbb\x06proto3"
+	"ListOutbox\x12!.gochat.repo.v1.ListOutboxRequest\x1a\".gochat.repo.v1.ListOutboxResponse\"\x03\x90\x02\x01\x12G\n" +
+	"\x06Backup\x12\x1d.gochat.repo.v1.BackupRequest\x1a\x1e.gochat.repo.v1.BackupResponse\x12B\n" +
+	"\x05Stats\x12\x15.gochat.repo.v1.Empty\x1a\x1d.gochat.repo.v1.StatsResponse\"\x03\x90\x02\x01B)Z'github.com/gochat-im/gochat/repo/repopbb\x06proto3"
 
 var (
 	file_repo_repopb_repo_proto_rawDescOnce sync.Once

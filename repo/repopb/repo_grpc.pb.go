@@ -82,7 +82,8 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // RepoService answers with errors of platform/errs. "Retry-safe" says that a
-// caller may repeat the call after an unknown outcome.
+// caller may repeat the call after an unknown outcome: the idempotency_level of
+// the method says it to platform/rpc, which then repeats it by itself.
 type RepoServiceClient interface {
 	// ---- users ----
 	// CreateUser: Conflict when the username or e-mail is taken, Forbidden when the invitation is unknown or used. Not retry-safe.
@@ -97,7 +98,8 @@ type RepoServiceClient interface {
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*User, error)
 	// GetCredentials returns the user with the password hash: only for logic's login. Retry-safe.
 	GetCredentials(ctx context.Context, in *GetCredentialsRequest, opts ...grpc.CallOption) (*Credentials, error)
-	// SetPassword stores a new hash and revokes every session but keep_session_id in the same transaction. Retry-safe.
+	// SetPassword stores a new hash and revokes every session but keep_session_id in the same transaction. Not
+	// retry-safe: it returns what it revoked now, whose sockets the caller has to close.
 	SetPassword(ctx context.Context, in *SetPasswordRequest, opts ...grpc.CallOption) (*RevokedSessions, error)
 	// CreateInvitation stores a hashed single-use registration code. Retry-safe.
 	CreateInvitation(ctx context.Context, in *CreateInvitationRequest, opts ...grpc.CallOption) (*CreateInvitationResponse, error)
@@ -112,7 +114,8 @@ type RepoServiceClient interface {
 	GetSession(ctx context.Context, in *GetSessionRequest, opts ...grpc.CallOption) (*Session, error)
 	// ListSessions returns the live ones, newest first (at most 1,000). Retry-safe.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
-	// RevokeSessions revokes the listed sessions, or every one but except_session_id when none is listed. Returns those that it revoked now. Retry-safe.
+	// RevokeSessions revokes the listed sessions, or every one but except_session_id when none is listed. Not
+	// retry-safe: it returns those that it revoked now, whose sockets the caller has to close.
 	RevokeSessions(ctx context.Context, in *RevokeSessionsRequest, opts ...grpc.CallOption) (*RevokedSessions, error)
 	// TouchSessions moves last_seen_at forward. Retry-safe.
 	TouchSessions(ctx context.Context, in *TouchSessionsRequest, opts ...grpc.CallOption) (*Empty, error)
@@ -144,7 +147,8 @@ type RepoServiceClient interface {
 	HideMessage(ctx context.Context, in *HideMessageRequest, opts ...grpc.CallOption) (*Empty, error)
 	// UpdateMessageStatus recalls a message for everyone (RECALLED: wipes its content, appends the event; Forbidden,
 	// NotFound, Conflict when too late), or moves the member's own pointer up to seq (READ, DELIVERED: never back,
-	// clamped to the last seq; moved says whether it moved). READ and DELIVERED are retry-safe.
+	// clamped to the last seq; moved says whether it moved). READ and DELIVERED
+	// are retry-safe for a caller; it is not marked so, for RECALLED is not.
 	UpdateMessageStatus(ctx context.Context, in *UpdateMessageStatusRequest, opts ...grpc.CallOption) (*UpdateMessageStatusResponse, error)
 	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Retry-safe.
 	GetChanges(ctx context.Context, in *GetChangesRequest, opts ...grpc.CallOption) (*GetChangesResponse, error)
@@ -685,7 +689,8 @@ func (c *repoServiceClient) Stats(ctx context.Context, in *Empty, opts ...grpc.C
 // for forward compatibility.
 //
 // RepoService answers with errors of platform/errs. "Retry-safe" says that a
-// caller may repeat the call after an unknown outcome.
+// caller may repeat the call after an unknown outcome: the idempotency_level of
+// the method says it to platform/rpc, which then repeats it by itself.
 type RepoServiceServer interface {
 	// ---- users ----
 	// CreateUser: Conflict when the username or e-mail is taken, Forbidden when the invitation is unknown or used. Not retry-safe.
@@ -700,7 +705,8 @@ type RepoServiceServer interface {
 	UpdateUser(context.Context, *UpdateUserRequest) (*User, error)
 	// GetCredentials returns the user with the password hash: only for logic's login. Retry-safe.
 	GetCredentials(context.Context, *GetCredentialsRequest) (*Credentials, error)
-	// SetPassword stores a new hash and revokes every session but keep_session_id in the same transaction. Retry-safe.
+	// SetPassword stores a new hash and revokes every session but keep_session_id in the same transaction. Not
+	// retry-safe: it returns what it revoked now, whose sockets the caller has to close.
 	SetPassword(context.Context, *SetPasswordRequest) (*RevokedSessions, error)
 	// CreateInvitation stores a hashed single-use registration code. Retry-safe.
 	CreateInvitation(context.Context, *CreateInvitationRequest) (*CreateInvitationResponse, error)
@@ -715,7 +721,8 @@ type RepoServiceServer interface {
 	GetSession(context.Context, *GetSessionRequest) (*Session, error)
 	// ListSessions returns the live ones, newest first (at most 1,000). Retry-safe.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
-	// RevokeSessions revokes the listed sessions, or every one but except_session_id when none is listed. Returns those that it revoked now. Retry-safe.
+	// RevokeSessions revokes the listed sessions, or every one but except_session_id when none is listed. Not
+	// retry-safe: it returns those that it revoked now, whose sockets the caller has to close.
 	RevokeSessions(context.Context, *RevokeSessionsRequest) (*RevokedSessions, error)
 	// TouchSessions moves last_seen_at forward. Retry-safe.
 	TouchSessions(context.Context, *TouchSessionsRequest) (*Empty, error)
@@ -747,7 +754,8 @@ type RepoServiceServer interface {
 	HideMessage(context.Context, *HideMessageRequest) (*Empty, error)
 	// UpdateMessageStatus recalls a message for everyone (RECALLED: wipes its content, appends the event; Forbidden,
 	// NotFound, Conflict when too late), or moves the member's own pointer up to seq (READ, DELIVERED: never back,
-	// clamped to the last seq; moved says whether it moved). READ and DELIVERED are retry-safe.
+	// clamped to the last seq; moved says whether it moved). READ and DELIVERED
+	// are retry-safe for a caller; it is not marked so, for RECALLED is not.
 	UpdateMessageStatus(context.Context, *UpdateMessageStatusRequest) (*UpdateMessageStatusResponse, error)
 	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Retry-safe.
 	GetChanges(context.Context, *GetChangesRequest) (*GetChangesResponse, error)

@@ -594,12 +594,12 @@ const file_task_taskpb_task_proto_rawDesc = "" +
 	"\fpending_jobs\x18\x01 \x01(\x03R\vpendingJobs\x12\x1b\n" +
 	"\tdead_jobs\x18\x02 \x01(\x03R\bdeadJobs\x12-\n" +
 	"\x12persisted_messages\x18\x03 \x01(\x03R\x11persistedMessages\x12'\n" +
-	"\x0fpersist_batches\x18\x04 \x01(\x03R\x0epersistBatches2\xb7\x02\n" +
+	"\x0fpersist_batches\x18\x04 \x01(\x03R\x0epersistBatches2\xc6\x02\n" +
 	"\vTaskService\x12>\n" +
-	"\x06Submit\x12\x1d.gochat.task.v1.SubmitRequest\x1a\x15.gochat.repo.v1.Empty\x12=\n" +
-	"\x05Stats\x12\x15.gochat.repo.v1.Empty\x1a\x1d.gochat.task.v1.StatsResponse\x12U\n" +
-	"\bListDead\x12#.gochat.repo.v1.ListDeadJobsRequest\x1a$.gochat.repo.v1.ListDeadJobsResponse\x12R\n" +
-	"\aRequeue\x12\".gochat.repo.v1.RequeueJobsRequest\x1a#.gochat.repo.v1.RequeueJobsResponseB)Z'github.com/gochat-im/gochat/task/taskpbb\x06proto3"
+	"\x06Submit\x12\x1d.gochat.task.v1.SubmitRequest\x1a\x15.gochat.repo.v1.Empty\x12B\n" +
+	"\x05Stats\x12\x15.gochat.repo.v1.Empty\x1a\x1d.gochat.task.v1.StatsResponse\"\x03\x90\x02\x01\x12Z\n" +
+	"\bListDead\x12#.gochat.repo.v1.ListDeadJobsRequest\x1a$.gochat.repo.v1.ListDeadJobsResponse\"\x03\x90\x02\x01\x12W\n" +
+	"\aRequeue\x12\".gochat.repo.v1.RequeueJobsRequest\x1a#.gochat.repo.v1.RequeueJobsResponse\"\x03\x90\x02\x02B)Z'github.com/gochat-im/gochat/task/taskpbb\x06proto3"
 
 var (
 	file_task_taskpb_task_proto_rawDescOnce sync.Once
