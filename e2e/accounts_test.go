@@ -9,7 +9,7 @@ import (
 
 func TestRegisterAndLogin(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	anonymous := &account{s: s}
 	created := anonymous.must(t, http.MethodPost, "/api/v1/users/register", http.StatusCreated,
 		map[string]any{"username": "Alice", "password": testPassword, "email": "alice@example.org", "nickname": "Ally"})
@@ -54,7 +54,7 @@ func TestRegisterAndLogin(t *testing.T) {
 
 func TestLoginsAreLimited(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	register(t, s, "alice")
 	anonymous := &account{s: s}
 	for _, name := range []string{"alice", "nobody"} {
@@ -79,7 +79,7 @@ func TestLoginsAreLimited(t *testing.T) {
 
 func TestRefreshRotatesAndReuseRevokes(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a := register(t, s, "alice")
 	first := a.refresh
 	body := a.must(t, http.MethodPost, "/api/v1/auth/refresh", http.StatusOK, map[string]any{"refresh_token": first})
@@ -111,7 +111,7 @@ func TestRefreshRotatesAndReuseRevokes(t *testing.T) {
 
 func TestEndOfSessions(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a := register(t, s, "alice")
 	phone, laptop := *a, *a
 	phone.login(t)
@@ -168,7 +168,7 @@ func TestEndOfSessions(t *testing.T) {
 
 func TestSameDeviceIsReplaced(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a := register(t, s, "alice")
 	login := func() *account {
 		again := *a
@@ -191,7 +191,7 @@ func TestSameDeviceIsReplaced(t *testing.T) {
 
 func TestTokenExpiryClosesTheSocket(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "GOCHAT_LOGIC_ACCESS_TOKEN_TTL=2s")
+	s := deploy(t, "GOCHAT_LOGIC_ACCESS_TOKEN_TTL=2s")
 	a := register(t, s, "alice")
 	started := time.Now()
 	w := a.dial(t)
@@ -206,10 +206,10 @@ func TestTokenExpiryClosesTheSocket(t *testing.T) {
 
 func TestDisabledUser(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a := register(t, s, "mallory")
 	w := a.dial(t)
-	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", s.dir, "user", "disable", "mallory"); code != 0 {
+	if _, stderr, code := s.admin(t, "", "user", "disable", "mallory"); code != 0 {
 		t.Fatalf("disable: %s", stderr)
 	}
 	if code, _ := w.closeCode(t); code != 4506 {
@@ -229,16 +229,16 @@ func TestRegistrationPolicies(t *testing.T) {
 	body := func(name string) map[string]any {
 		return map[string]any{"username": name, "password": testPassword, "email": name + "@example.org"}
 	}
-	closed := &account{s: startServer(t, "GOCHAT_LOGIC_REGISTRATION=closed")}
+	closed := &account{s: deploy(t, "GOCHAT_LOGIC_REGISTRATION=closed")}
 	if status, answer := closed.try(t, http.MethodPost, "/api/v1/users/register", body("alice")); status != http.StatusForbidden || num(answer, "code") != 1005 {
 		t.Errorf("closed: %d %v", status, answer)
 	}
-	s := startServer(t, "GOCHAT_LOGIC_REGISTRATION=invite")
+	s := deploy(t, "GOCHAT_LOGIC_REGISTRATION=invite")
 	invited := &account{s: s}
 	if status, _ := invited.try(t, http.MethodPost, "/api/v1/users/register", body("alice")); status != http.StatusForbidden {
 		t.Errorf("without an invitation: %d", status)
 	}
-	code, stderr, exit := gochat(t, "", nil, "admin", "--data-dir", s.dir, "invite")
+	code, stderr, exit := s.admin(t, "", "invite")
 	if exit != 0 {
 		t.Fatal(stderr)
 	}
@@ -253,7 +253,7 @@ func TestRegistrationPolicies(t *testing.T) {
 
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	updated := a.must(t, http.MethodPut, "/api/v1/users/profile", http.StatusOK, map[string]any{"nickname": "Ally <b>", "avatar": "https://example.org/a.png"})
 	if str(updated, "user", "nickname") != "Ally <b>" || str(updated, "user", "email") != "alice@example.org" {

@@ -9,9 +9,9 @@ import (
 )
 
 // A backup taken while messages are being sent, restored into a new folder, is a consistent prefix of the log.
-func TestBackupAndRestore(t *testing.T) {
+func testBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	chat := single(t, a, b)
 	for i := range 50 {
@@ -30,32 +30,32 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 	})
 	file := filepath.Join(t.TempDir(), "backup.db")
-	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", s.dir, "backup", file); code != 0 {
+	if _, stderr, code := s.admin(t, "", "backup", file); code != 0 {
 		t.Fatal(stderr)
 	}
 	close(done)
 	wg.Wait()
-	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", s.dir, "backup", file); code != 1 || stderr == "" {
+	if _, stderr, code := s.admin(t, "", "backup", file); code != 1 || stderr == "" {
 		t.Errorf("a backup over an existing file: exit %d, %q", code, stderr)
 	}
 	original := all(t, b, chat)
 
-	restored := startServer(t)
-	if _, _, code := gochat(t, "", nil, "admin", "--data-dir", restored.dir, "restore", file); code == 0 {
-		t.Error("restored under a running server")
+	if _, stderr, code := s.admin(t, "", "restore", file); code == 0 || stderr == "" {
+		t.Errorf("restored under a running server: %q", stderr)
 	}
-	restored.stop()
-	if _, _, code := gochat(t, "", nil, "admin", "--data-dir", restored.dir, "restore", file); code == 0 {
-		t.Error("restored over an existing database")
+	used := deploy(t)
+	used.stop()
+	if _, stderr, code := used.admin(t, "", "restore", file); code == 0 || stderr == "" {
+		t.Errorf("restored over an existing database: %q", stderr)
 	}
-	restored.dir = filepath.Join(t.TempDir(), "data")
-	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", restored.dir, "restore", filepath.Join(s.dir, "lock")); code != 1 || stderr == "" {
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", dir, "restore", filepath.Join(s.dir, "lock")); code != 1 || stderr == "" {
 		t.Errorf("restored something that is no backup: exit %d, %q", code, stderr)
 	}
-	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", restored.dir, "restore", file); code != 0 {
+	if _, stderr, code := gochat(t, "", nil, "admin", "--data-dir", dir, "restore", file); code != 0 {
 		t.Fatal(stderr)
 	}
-	restored.start()
+	restored := deployIn(t, dir)
 	again := &account{s: restored, name: "bob"}
 	again.login(t)
 	copied := all(t, again, chat)

@@ -15,7 +15,7 @@ import (
 
 // account is a registered, logged-in user.
 type account struct {
-	s       *server
+	s       *deployment
 	name    string
 	id      string
 	token   string
@@ -25,7 +25,7 @@ type account struct {
 const testPassword = "correct horse battery"
 
 // register makes an account and logs it in.
-func register(t testing.TB, s *server, name string) *account {
+func register(t testing.TB, s *deployment, name string) *account {
 	t.Helper()
 	a := &account{s: s, name: name}
 	status, body := a.try(t, http.MethodPost, "/api/v1/users/register",
@@ -114,9 +114,9 @@ func (a *account) dial(t testing.TB) *socket {
 	return w
 }
 
-func (s *server) dial(t testing.TB, header http.Header) *socket {
+func (s *deployment) dial(t testing.TB, header http.Header) *socket {
 	t.Helper()
-	conn, resp, err := websocket.Dial(t.Context(), "ws://"+s.address+"/ws", &websocket.DialOptions{HTTPHeader: header})
+	conn, resp, err := websocket.Dial(t.Context(), s.socketURL(), &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
 		t.Fatalf("open a socket: %v", err)
 	}
@@ -238,4 +238,18 @@ func (a *account) say(t testing.TB, conversation, content string) map[string]any
 		map[string]any{"conversation_id": conversation, "content": content, "message_type": "text"})
 	m, _ := body["message"].(map[string]any)
 	return m
+}
+
+func get(t testing.TB, url string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
 }

@@ -10,7 +10,7 @@ import (
 
 func TestGroupLife(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	owner, admin, member, outsider := register(t, s, "owner"), register(t, s, "admin"), register(t, s, "member"), register(t, s, "outsider")
 	g := group(t, owner, nil, admin, member)
 	path := "/api/v1/groups/" + g
@@ -72,7 +72,7 @@ func TestGroupLife(t *testing.T) {
 
 func TestJoinPolicies(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	owner, user := register(t, s, "owner"), register(t, s, "user")
 	open := group(t, owner, nil)
 	invite := group(t, owner, map[string]any{"join_policy": "invite"})
@@ -113,7 +113,7 @@ func TestNothingAfterLeaving(t *testing.T) {
 	for _, threshold := range []string{"500", "2"} { // small group, and large: the interest index
 		t.Run("threshold "+threshold, func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD="+threshold)
+			s := deploy(t, "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD="+threshold)
 			owner, kicked, stays := register(t, s, "owner"), register(t, s, "kicked"), register(t, s, "stays")
 			g := group(t, owner, nil, kicked, stays)
 			w, control := kicked.dial(t), stays.dial(t)
@@ -176,7 +176,7 @@ func TestNothingAfterLeaving(t *testing.T) {
 
 func TestGroupBecomesLargeWhileOnline(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=3")
+	s := deploy(t, "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=3")
 	owner := register(t, s, "owner")
 	g := group(t, owner, nil)
 	var sockets []*socket

@@ -20,7 +20,7 @@ func mustJSON(t testing.TB, v any) string {
 // Every call that needs an account refuses everybody else, in one shape.
 func TestEveryCallNeedsAToken(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	var document struct {
 		Paths map[string]map[string]struct {
 			Security []map[string][]string `json:"security"`
@@ -57,7 +57,7 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 
 func TestOneErrorShape(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a := register(t, s, "alice")
 	for name, c := range map[string]struct {
 		method, path, contentType, body string
@@ -104,7 +104,7 @@ func TestOneErrorShape(t *testing.T) {
 
 func TestDocsNeedNoInternet(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	resp := get(t, s.url()+"/docs")
 	var page bytes.Buffer
 	if _, err := page.ReadFrom(resp.Body); err != nil {
@@ -128,7 +128,7 @@ func TestDocsNeedNoInternet(t *testing.T) {
 
 func TestNoSecretsInTheLog(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "GOCHAT_LOG_LEVEL=debug")
+	s := deploy(t, "GOCHAT_LOG_LEVEL=debug")
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	chat := single(t, a, b)
 	a.say(t, chat, "the-secret-body")
@@ -139,7 +139,7 @@ func TestNoSecretsInTheLog(t *testing.T) {
 	resp.Body.Close()
 	a.must(t, http.MethodPost, "/api/v1/auth/refresh", http.StatusOK, map[string]any{"refresh_token": a.refresh})
 	s.stop()
-	log := s.log.String()
+	log := s.log()
 	for name, secret := range map[string]string{
 		"a message body": "the-secret-body", "an access token": a.token, "another's token": b.token, "a refresh token": a.refresh,
 		"an e-mail": "alice@example.org", "a password": testPassword,

@@ -29,7 +29,7 @@ func TestKill(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test's dice
-	s := startServer(t, "GOCHAT_LOG_LEVEL=warn")
+	s := deploy(t, "GOCHAT_LOG_LEVEL=warn")
 
 	const users = 6
 	accounts := make([]*account, users)
@@ -63,7 +63,7 @@ func TestKill(t *testing.T) {
 					mu.Unlock()
 				}
 			})
-			conn, resp, err := websocket.Dial(t.Context(), "ws://"+s.address+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + a.token}}})
+			conn, resp, err := websocket.Dial(t.Context(), s.socketURL(), &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + a.token}}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ func history(t testing.TB, a *account, query string) []any {
 
 func TestSendAndRead(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	chat := single(t, a, b)
 	if again := single(t, b, a); again != chat {
@@ -62,7 +62,7 @@ func TestSendAndRead(t *testing.T) {
 
 func TestHistoryPages(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b, eve := register(t, s, "alice"), register(t, s, "bob"), register(t, s, "eve")
 	chat := single(t, a, b)
 	for i := range 25 {
@@ -102,7 +102,7 @@ func TestHistoryPages(t *testing.T) {
 
 func TestEditRecallHide(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b, eve := register(t, s, "alice"), register(t, s, "bob"), register(t, s, "eve")
 	chat := single(t, a, b)
 	other := single(t, a, eve)
@@ -177,7 +177,7 @@ func TestEditRecallHide(t *testing.T) {
 
 func TestSendRefusals(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b, eve := register(t, s, "alice"), register(t, s, "bob"), register(t, s, "eve")
 	chat := single(t, a, b)
 	w := a.dial(t)
@@ -216,7 +216,7 @@ func TestSendRefusals(t *testing.T) {
 
 func TestOnceOverBothWays(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	chat := single(t, a, b)
 	body := map[string]any{"conversation_id": chat, "content": "x", "message_type": "text", "client_msg_id": "c-1"}

@@ -12,7 +12,7 @@ import (
 
 func TestStartRefusals(t *testing.T) {
 	t.Parallel()
-	running := startServer(t)
+	running := deploy(t)
 	readOnly := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(readOnly, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -26,9 +26,8 @@ func TestStartRefusals(t *testing.T) {
 		env  []string
 		want string // the setting that the one line names
 	}{
-		"taken port":          {args: []string{"--listen", running.address, "--data-dir", t.TempDir()}, want: "listen: "},
-		"taken private port":  {args: []string{"--listen", "127.0.0.1:0", "--private-listen", running.private, "--data-dir", t.TempDir()}, want: "private_listen: "},
-		"used data folder":    {args: []string{"--listen", "127.0.0.1:0", "--private-listen", "", "--data-dir", running.dir}, want: "data_dir"},
+		"taken port":          {args: []string{"--listen", running.gateways[0].address, "--data-dir", t.TempDir()}, want: "listen: "},
+		"taken private port":  {args: []string{"--listen", "127.0.0.1:0", "--private-listen", running.gateways[0].private, "--data-dir", t.TempDir()}, want: "private_listen: "},
 		"unwritable folder":   {args: []string{"--listen", "127.0.0.1:0", "--private-listen", "", "--data-dir", filepath.Join(readOnly, "data")}, want: "data_dir"},
 		"unknown key in file": {args: []string{"--config", badFile, "--data-dir", t.TempDir()}, want: "gateway.websockets"},
 		"missing file":        {args: []string{"--config", badFile + ".missing", "--data-dir", t.TempDir()}, want: ".missing"},
@@ -54,9 +53,20 @@ func TestStartRefusals(t *testing.T) {
 	}
 }
 
-func TestKeysAreGeneratedAndPrivate(t *testing.T) {
+// A second process on the same data folder is refused, and the first goes on.
+func testDataFolderBelongsToOne(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
+	_, stderr, code := gochat(t, "", nil, "serve", "--listen", "127.0.0.1:0", "--private-listen", "", "--data-dir", s.dir)
+	if code != 2 || strings.Count(strings.TrimSpace(stderr), "\n") != 0 || !strings.Contains(stderr, "data_dir") {
+		t.Errorf("a second process: exit %d, %q", code, stderr)
+	}
+	register(t, s, "alice")
+}
+
+func testKeysAreGeneratedAndPrivate(t *testing.T) {
+	t.Parallel()
+	s := deploy(t)
 	found := 0
 	err := filepath.WalkDir(s.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -95,16 +105,16 @@ func TestKeysAreGeneratedAndPrivate(t *testing.T) {
 
 func TestOperationsStayOffThePublicPort(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/goroutine"} {
 		if resp := get(t, s.url()+path); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("public %s: status %d, want 404", path, resp.StatusCode)
 		}
-		if resp := get(t, "http://"+s.private+path); resp.StatusCode != http.StatusOK {
+		if resp := get(t, s.gateways[0].privateURL()+path); resp.StatusCode != http.StatusOK {
 			t.Errorf("private %s: status %d, want 200", path, resp.StatusCode)
 		}
 	}
-	body, err := io.ReadAll(get(t, "http://"+s.private+"/readyz").Body)
+	body, err := io.ReadAll(get(t, s.gateways[0].privateURL()+"/readyz").Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,11 +126,11 @@ func TestOperationsStayOffThePublicPort(t *testing.T) {
 	}
 }
 
-func TestAdminWithAndWithoutServer(t *testing.T) {
+func testAdminWithAndWithoutServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := deploy(t)
 	admin := func(stdin string, args ...string) (string, string, int) {
-		return gochat(t, stdin, nil, append([]string{"admin", "--data-dir", s.dir}, args...)...)
+		return s.admin(t, stdin, args...)
 	}
 	for _, mode := range []string{"running", "stopped"} {
 		if mode == "stopped" {

@@ -17,7 +17,7 @@ func TestProtocolPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := startServer(t)
+	s := deploy(t)
 	alice, bob := register(t, s, "alice"), register(t, s, "bob")
 	d := &dialogue{
 		vars: map[string]any{

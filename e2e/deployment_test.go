@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// deployment is a running GoChat, of as many processes as the topology has. Clients are spread over its gateways.
+type deployment struct {
+	t         testing.TB
+	dir       string // the data folder, where there is one
+	processes []*process
+	gateways  []*process
+	turn      atomic.Uint32 // the gateway that the next client gets
+}
+
+// deploy starts a deployment with its own data and stops it at the end of the test. Every exit must be clean and the logs free of
+// data races. The environment holds for every process.
+func deploy(t testing.TB, env ...string) *deployment {
+	t.Helper()
+	return deployIn(t, filepath.Join(t.TempDir(), "data"), env...)
+}
+
+// deployIn is deploy with the data of a folder.
+func deployIn(t testing.TB, dir string, env ...string) *deployment {
+	t.Helper()
+	d := &deployment{t: t, dir: dir}
+	for _, plan := range current.plan(t, d) {
+		p := newProcess(t, plan, env)
+		d.processes = append(d.processes, p)
+		if plan.gateway {
+			d.gateways = append(d.gateways, p)
+		}
+	}
+	t.Cleanup(func() {
+		d.stop()
+		if log := d.log(); strings.Contains(log, "DATA RACE") {
+			t.Errorf("data race in the server:\n%s", log)
+		}
+		if t.Failed() {
+			for _, p := range d.processes {
+				t.Logf("log of %s:\n%s", p.name, p.log.tail(8<<10))
+			}
+		}
+	})
+	d.start()
+	return d
+}
+
+// gateway returns the next gateway in turn.
+func (d *deployment) gateway() *process {
+	return d.gateways[int(d.turn.Add(1)-1)%len(d.gateways)]
+}
+
+// url returns the base URL of the next gateway in turn.
+func (d *deployment) url() string { return "http://" + d.gateway().address }
+
+// socketURL returns the next gateway's WebSocket.
+func (d *deployment) socketURL() string { return "ws://" + d.gateway().address + "/ws" }
+
+// start starts every process, again after kill or stop, with the data and the addresses that they had.
+func (d *deployment) start() {
+	d.t.Helper()
+	for _, p := range d.processes {
+		p.launch()
+	}
+	for _, p := range d.processes {
+		p.awaitReady()
+	}
+}
+
+// kill ends every process at once, like a power cut: SIGKILL.
+func (d *deployment) kill() {
+	d.t.Helper()
+	for _, p := range d.processes {
+		p.kill()
+	}
+}
+
+// stop ends every process with SIGTERM, those that serve clients first, and wants exit code 0 of each.
+func (d *deployment) stop() {
+	d.t.Helper()
+	for _, p := range d.gateways {
+		p.stop()
+	}
+	for _, p := range d.processes {
+		p.stop()
+	}
+}
+
+// log returns the log of every process since it was started last.
+func (d *deployment) log() string {
+	var all strings.Builder
+	for _, p := range d.processes {
+		all.WriteString(p.log.String())
+	}
+	return all.String()
+}
+
+// admin runs an operator's command on the deployment.
+func (d *deployment) admin(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return gochat(t, stdin, d.processes[0].env, append([]string{"admin", "--data-dir", d.dir}, args...)...)
+}

@@ -1,0 +1,39 @@
+// Package e2e tests the real binary, built with the race detector, over real
+// sockets: every call, every frame, kill -9, and the operator's commands. The
+// whole suite runs unchanged in each topology: see topology_test.go.
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// binary is the server under test, built once by TestMain.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gochat-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if current, err = chosenTopology(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(dir, "gochat")
+	build := exec.Command("go", "build", "-race", "-o", binary, "..") //nolint:noctx // the test binary's own timeout bounds it
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
