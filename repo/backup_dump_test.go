@@ -16,9 +16,14 @@ type table struct {
 	time    int // the column that tells when a row came, -1 for none
 }
 
-// committedBy tells whether a row was there at a time.
-func (t *table) committedBy(row []any, at int64) bool {
-	return t.time < 0 || row[t.time].(int64) <= at
+// committedBy tells whether a row was there at a time. The time itself may have had commits on both sides of a backup:
+// a row of that millisecond was there when it is copied.
+func (t *table) committedBy(row []any, at int64, copied bool) bool {
+	if t.time < 0 {
+		return true
+	}
+	came := row[t.time].(int64)
+	return came < at || came == at && copied
 }
 
 // dump reads every table of a database.

