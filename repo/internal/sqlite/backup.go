@@ -66,7 +66,7 @@ func (s *Store) copyInto(ctx context.Context, path string) error {
 		defer tls.Close()
 		sqlite3.Xsqlite3_interrupt(tls, c.db)
 	})
-	_, err = c.exec("VACUUM INTO ?", path)
+	_, err = c.Exec("VACUUM INTO ?", path)
 	if !stop() {
 		<-interrupted // it uses the connection
 	}

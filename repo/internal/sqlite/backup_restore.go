@@ -14,6 +14,7 @@ import (
 
 	migrations "github.com/gochat-im/gochat/migrations/sqlite"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
 // header is how every SQLite database begins.
@@ -94,8 +95,8 @@ func checkBackup(ctx context.Context, path string) error {
 	}
 	defer c.close()
 	verdict := ""
-	err = c.query("PRAGMA integrity_check(1)", func(r *stmt) error {
-		verdict = r.text(0)
+	err = c.Query("PRAGMA integrity_check(1)", func(r sqlstore.Row) error {
+		verdict = r.Text(0)
 		return nil
 	})
 	if err != nil {
@@ -104,11 +105,11 @@ func checkBackup(ctx context.Context, path string) error {
 	if verdict != "ok" {
 		return fmt.Errorf("check the integrity: %s", verdict)
 	}
-	version, _, err := c.queryInt("SELECT MAX(version_id) FROM goose_db_version WHERE is_applied")
+	version, _, err := c.QueryInt("SELECT MAX(version_id) FROM goose_db_version WHERE is_applied")
 	if err != nil {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
-	if _, _, err := c.queryInt("SELECT now FROM clock WHERE id = 1"); err != nil {
+	if _, _, err := c.QueryInt("SELECT now FROM clock WHERE id = 1"); err != nil {
 		return fmt.Errorf("read the store's clock: %w", err)
 	}
 	newest, err := newestVersion()

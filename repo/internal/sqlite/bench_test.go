@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -97,15 +99,16 @@ func BenchmarkConversationList(b *testing.B) {
 	s := openTest(b)
 	const me, conversations = 1, 5000
 	addUser(b, s, me, "me")
-	err := s.write(b.Context(), func(t *tx) error {
-		for i := range int64(conversations) {
-			if err := insertSingle(t, 1<<40+i, me, 10+i); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	peers := addUsers(b, s, 10, conversations)
+	var made errgroup.Group
+	made.SetLimit(64)
+	for _, peer := range peers {
+		made.Go(func() error {
+			_, err := s.CreateConversation(b.Context(), &repopb.CreateConversationRequest{UserId: me, PeerId: peer})
+			return err
+		})
+	}
+	if err := made.Wait(); err != nil {
 		b.Fatal(err)
 	}
 	list := func() {

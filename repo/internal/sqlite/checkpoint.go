@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
 const (
@@ -75,8 +77,8 @@ func (k *checkpointer) wrote(c *conn) {
 
 func (k *checkpointer) checkpoint(c *conn) (pages int64) {
 	start := time.Now()
-	err := c.query("PRAGMA wal_checkpoint(PASSIVE)", func(r *stmt) error {
-		pages = r.int64(1)
+	err := c.Query("PRAGMA wal_checkpoint(PASSIVE)", func(r sqlstore.Row) error {
+		pages = r.Int64(1)
 		return nil
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func TestClockIsRestored(t *testing.T) {
 	s := openAt(t, path)
 	ahead := time.Now().Add(time.Hour).UnixMilli()
 	s.clock.last = ahead
-	if err := s.write(t.Context(), addInvitation("a")); err != nil {
+	if err := s.Write(t.Context(), addInvitation("a")); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

@@ -7,6 +7,8 @@ import (
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
 // arenaSize is the room of a connection for the text and blob arguments of one statement.
@@ -112,8 +114,8 @@ func (c *conn) prepare(sql string) (*stmt, error) {
 	return s, nil
 }
 
-// exec runs a statement that returns nothing and reports how many rows it changed.
-func (c *conn) exec(sql string, args ...any) (int64, error) {
+// Exec implements sqlstore.Conn.
+func (c *conn) Exec(sql string, args ...any) (int64, error) {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return 0, err
@@ -131,8 +133,8 @@ func (c *conn) exec(sql string, args ...any) (int64, error) {
 	return c.changes(), nil
 }
 
-// query calls each for every row; the row is valid during the call only.
-func (c *conn) query(sql string, each func(r *stmt) error, args ...any) error {
+// Query implements sqlstore.Conn.
+func (c *conn) Query(sql string, each func(r sqlstore.Row) error, args ...any) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return err
@@ -156,11 +158,11 @@ func (c *conn) query(sql string, each func(r *stmt) error, args ...any) error {
 	}
 }
 
-// queryInt returns the first column of the first row; found is false without one.
-func (c *conn) queryInt(sql string, args ...any) (v int64, found bool, err error) {
-	err = c.query(sql, func(r *stmt) error {
+// QueryInt implements sqlstore.Conn.
+func (c *conn) QueryInt(sql string, args ...any) (v int64, found bool, err error) {
+	err = c.Query(sql, func(r sqlstore.Row) error {
 		if !found {
-			v, found = r.int64(0), true
+			v, found = r.Int64(0), true
 		}
 		return nil
 	}, args...)

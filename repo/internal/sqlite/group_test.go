@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -17,16 +18,16 @@ func TestPlansOfGroupsAndJobs(t *testing.T) {
 		sql  string
 		want []string
 	}{
-		"members":       {groupMembersQuery, []string{"SEARCH m USING PRIMARY KEY (conversation_id=? AND user_id>?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
-		"join requests": {joinRequestsQuery, []string{"SEARCH j USING COVERING INDEX join_requests_age (group_id=? AND (created_at,user_id)>(?,?))", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
-		"due jobs":      {dueJobsQuery, []string{"SEARCH jobs USING INDEX jobs_due (due_at<?)"}},
-		"dead jobs":     {deadJobsQuery, []string{"SEARCH jobs USING INDEX jobs_dead (id<?)"}},
-		"outbox":        {outboxQuery, []string{"SEARCH outbox USING INDEX outbox_age (created_at<?)"}},
+		"members":       {sqlstore.GroupMembersQuery, []string{"SEARCH m USING PRIMARY KEY (conversation_id=? AND user_id>?)", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		"join requests": {sqlstore.JoinRequestsQuery, []string{"SEARCH j USING COVERING INDEX join_requests_age (group_id=? AND (created_at,user_id)>(?,?))", "SEARCH u USING INTEGER PRIMARY KEY (rowid=?)"}},
+		"due jobs":      {sqlstore.DueJobsQuery, []string{"SEARCH jobs USING INDEX jobs_due (due_at<?)"}},
+		"dead jobs":     {sqlstore.DeadJobsQuery, []string{"SEARCH jobs USING INDEX jobs_dead (id<?)"}},
+		"outbox":        {sqlstore.OutboxQuery, []string{"SEARCH outbox USING INDEX outbox_age (created_at<?)"}},
 	} {
 		var plan []string
-		err := s.read(t.Context(), func(q *conn) error {
-			return q.query("EXPLAIN QUERY PLAN "+c.sql, func(r *stmt) error {
-				plan = append(plan, r.text(3))
+		err := s.Read(t.Context(), func(q sqlstore.Conn) error {
+			return q.Query("EXPLAIN QUERY PLAN "+c.sql, func(r sqlstore.Row) error {
+				plan = append(plan, r.Text(3))
 				return nil
 			})
 		})
@@ -43,11 +44,11 @@ func TestPlansOfGroupsAndJobs(t *testing.T) {
 func addUsers(t testing.TB, s *Store, first int64, n int) []int64 {
 	t.Helper()
 	ids := make([]int64, n)
-	err := s.write(t.Context(), func(t *tx) error {
+	err := s.Write(t.Context(), func(t *sqlstore.Tx) error {
 		for i := range ids {
 			ids[i] = first + int64(i)
 			name := fmt.Sprintf("bulk%d", ids[i])
-			_, err := t.exec(`INSERT INTO users (id, username, username_key, nickname, nickname_key, avatar, email, password_hash, status, created_at, updated_at)
+			_, err := t.Exec(`INSERT INTO users (id, username, username_key, nickname, nickname_key, avatar, email, password_hash, status, created_at, updated_at)
 				VALUES (?, ?, ?, ?, ?, '', '', '', 1, 0, 0)`, ids[i], name, name, name, name)
 			if err != nil {
 				return err

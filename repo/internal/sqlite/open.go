@@ -23,6 +23,7 @@ import (
 	driver "modernc.org/sqlite" // also the driver that migrations run on
 
 	migrations "github.com/gochat-im/gochat/migrations/sqlite"
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
 // FileName is the database's file in the data directory.
@@ -43,6 +44,8 @@ type Options struct {
 // Store is the open database. Its methods answer with errors of platform/errs,
 // a full disk and the like with Unavailable.
 type Store struct {
+	sqlstore.Store
+
 	opt   Options
 	log   *slog.Logger
 	clock clock
@@ -60,6 +63,7 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 		return nil, err
 	}
 	s := &Store{opt: opt, log: log, state: newState(opt.MaxCachedHeads, opt.MaxCachedLists)}
+	s.Store = sqlstore.New(s)
 	m := newMetrics(reg)
 	_, _ = driver.Fdatasync(true) // as durable as fsync, without the file's times; an error says that there is only fsync
 	wc, err := openWriter(opt.Path)
@@ -73,7 +77,7 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 		wc.close()
 		return nil, catalogued(fmt.Errorf("configure the writing connection: %w", err))
 	}
-	now, _, err := wc.queryInt("SELECT now FROM clock WHERE id = 1")
+	now, _, err := wc.QueryInt("SELECT now FROM clock WHERE id = 1")
 	if err != nil {
 		wc.close()
 		return nil, catalogued(fmt.Errorf("read the clock: %w", err))
@@ -130,7 +134,7 @@ func configure(c *conn, cacheBytes int64, pragmas ...string) error {
 	pragmas = append(pragmas,
 		fmt.Sprintf("PRAGMA cache_size=-%d", cacheBytes/1024), "PRAGMA temp_store=MEMORY")
 	for _, p := range pragmas {
-		if _, err := c.exec(p); err != nil {
+		if _, err := c.Exec(p); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
@@ -162,8 +166,16 @@ func Migrate(ctx context.Context, path string) error {
 	return nil
 }
 
-// read runs fn on a reading connection, in one snapshot.
-func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
+// Head implements sqlstore.Engine.
+func (s *Store) Head(conversationID int64) (sqlstore.Conversation, bool) {
+	return s.state.conversation(conversationID)
+}
+
+// Cursor implements sqlstore.Engine.
+func (s *Store) Cursor(context.Context) (int64, error) { return s.clock.cursor(), nil }
+
+// Read implements sqlstore.Engine on a connection of the pool.
+func (s *Store) Read(ctx context.Context, fn func(q sqlstore.Conn) error) error {
 	var c *conn
 	select {
 	case c = <-s.readers:
@@ -175,11 +187,11 @@ func (s *Store) read(ctx context.Context, fn func(c *conn) error) error {
 		}
 	}
 	defer func() { s.readers <- c }()
-	if _, err := c.exec("BEGIN"); err != nil {
+	if _, err := c.Exec("BEGIN"); err != nil {
 		return catalogued(err)
 	}
 	err := fn(c)
-	if _, e := c.exec("COMMIT"); err == nil {
+	if _, e := c.Exec("COMMIT"); err == nil {
 		err = e
 	}
 	return catalogued(err)

@@ -3,27 +3,23 @@ package sqlite
 import (
 	"context"
 	"fmt"
-)
 
-// entry is one of a user's conversations with the user's row in it, both of one moment.
-type entry struct {
-	m member
-	c conversation
-}
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
+)
 
 // overview returns a user's conversations. cached is false when the list is not in memory; missing are those whose
 // conversation is not.
-func (s *state) overview(userID int64) (entries []entry, missing []int64, cached bool) {
+func (s *state) overview(userID int64) (entries []sqlstore.Entry, missing []int64, cached bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	list, cached := s.lists[userID]
 	if !cached {
 		return nil, nil, false
 	}
-	entries = make([]entry, 0, len(list))
+	entries = make([]sqlstore.Entry, 0, len(list))
 	for id, m := range list {
 		if c, ok := s.conversations[id]; ok {
-			entries = append(entries, entry{m, c})
+			entries = append(entries, sqlstore.Entry{Member: m, Conversation: c})
 		} else {
 			missing = append(missing, id)
 		}
@@ -34,8 +30,8 @@ func (s *state) overview(userID int64) (entries []entry, missing []int64, cached
 // overviewTries is how often the caches are filled before the database is read as a whole: they may be too small.
 const overviewTries = 3
 
-// overview returns a user's conversations as of one moment: from memory, which is filled when it lacks some.
-func (s *Store) overview(ctx context.Context, userID int64) ([]entry, error) {
+// Overview implements sqlstore.Engine: from memory, which is filled when it lacks some.
+func (s *Store) Overview(ctx context.Context, userID int64) ([]sqlstore.Entry, error) {
 	for range overviewTries {
 		entries, missing, cached := s.state.overview(userID)
 		if cached && len(missing) == 0 {
@@ -51,45 +47,30 @@ func (s *Store) overview(ctx context.Context, userID int64) ([]entry, error) {
 			return nil, err
 		}
 	}
-	var entries []entry
-	err := s.read(ctx, func(q *conn) error {
-		list, err := readList(q, userID)
+	var entries []sqlstore.Entry
+	err := s.Read(ctx, func(q sqlstore.Conn) error {
+		list, err := sqlstore.ReadList(q, userID)
 		if err != nil {
 			return err
 		}
-		entries = make([]entry, 0, len(list))
+		entries = make([]sqlstore.Entry, 0, len(list))
 		for id, m := range list {
-			c, _, err := loadConversation(q, id)
+			c, _, err := sqlstore.LoadConversation(q, id)
 			if err != nil {
 				return fmt.Errorf("read conversation: %w", err)
 			}
-			entries = append(entries, entry{m, c})
+			entries = append(entries, sqlstore.Entry{Member: m, Conversation: c})
 		}
 		return nil
 	})
 	return entries, err
 }
 
-const listQuery = "SELECT " + memberColumns + " FROM members WHERE user_id = ? AND left_at = 0"
-
-func readList(q *conn, userID int64) (map[int64]member, error) {
-	list := map[int64]member{}
-	err := q.query(listQuery, func(r *stmt) error {
-		m := scanMember(r)
-		list[m.conversationID] = m
-		return nil
-	}, userID)
-	if err != nil {
-		return nil, fmt.Errorf("read memberships: %w", err)
-	}
-	return list, nil
-}
-
 func (s *Store) loadList(ctx context.Context, userID int64) error {
 	load := s.state.beginList(userID)
-	var list map[int64]member
-	err := s.read(ctx, func(q *conn) (err error) {
-		list, err = readList(q, userID)
+	var list map[int64]sqlstore.Member
+	err := s.Read(ctx, func(q sqlstore.Conn) (err error) {
+		list, err = sqlstore.ReadList(q, userID)
 		return err
 	})
 	if err != nil {
@@ -101,10 +82,10 @@ func (s *Store) loadList(ctx context.Context, userID int64) error {
 
 func (s *Store) loadConversations(ctx context.Context, ids []int64) error {
 	version := s.state.version()
-	loaded := make([]conversation, 0, len(ids))
-	err := s.read(ctx, func(q *conn) error {
+	loaded := make([]sqlstore.Conversation, 0, len(ids))
+	err := s.Read(ctx, func(q sqlstore.Conn) error {
 		for _, id := range ids {
-			c, found, err := loadConversation(q, id)
+			c, found, err := sqlstore.LoadConversation(q, id)
 			if err != nil {
 				return fmt.Errorf("read conversation: %w", err)
 			}

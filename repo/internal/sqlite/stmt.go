@@ -105,14 +105,14 @@ func (s *stmt) step() (bool, error) {
 	}
 }
 
-func (s *stmt) int64(i int) int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)) }
+func (s *stmt) Int64(i int) int64 { return sqlite3.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)) }
 
-func (s *stmt) int32(i int) int32 { return int32(s.int64(i)) }
+func (s *stmt) Int32(i int) int32 { return int32(s.Int64(i)) }
 
-func (s *stmt) bool(i int) bool { return s.int64(i) != 0 }
+func (s *stmt) Bool(i int) bool { return s.Int64(i) != 0 }
 
-// text is "" for NULL.
-func (s *stmt) text(i int) string {
+// Text is "" for NULL.
+func (s *stmt) Text(i int) string {
 	p := sqlite3.Xsqlite3_column_text(s.c.tls, s.p, int32(i))
 	if p == 0 {
 		return ""
@@ -120,8 +120,8 @@ func (s *stmt) text(i int) string {
 	return string(memory(p, int(sqlite3.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i)))))
 }
 
-// blob is a copy, nil for NULL.
-func (s *stmt) blob(i int) []byte {
+// Blob is a copy, nil for NULL.
+func (s *stmt) Blob(i int) []byte {
 	p := sqlite3.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
 	if p == 0 {
 		return nil

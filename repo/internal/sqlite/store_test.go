@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -50,34 +49,11 @@ func addPair(t testing.TB, s *Store, n int64) int64 {
 	for _, u := range []int64{low, high} {
 		addUser(t, s, u, "user"+string(rune('a'+u%26))+"-"+itoa(u))
 	}
-	return addSingle(t, s, 1<<40+n, low, high)
-}
-
-// addSingle stores a one-to-one conversation of two users, the lower first.
-func addSingle(t testing.TB, s *Store, id, low, high int64) int64 {
-	t.Helper()
-	err := s.write(context.Background(), func(t *tx) error { return insertSingle(t, id, low, high) })
+	created, err := s.CreateConversation(t.Context(), &repopb.CreateConversationRequest{UserId: low, PeerId: high})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return id
-}
-
-func insertSingle(t *tx, id, low, high int64) error {
-	c := &conversation{id: id, kind: repopb.ConversationType_CONVERSATION_TYPE_SINGLE, createdAt: t.now}
-	c.side[0].userID, c.side[1].userID = low, high
-	if err := t.insertConversation(c); err != nil {
-		return err
-	}
-	if err := t.append(c, &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: low}); err != nil {
-		return err
-	}
-	for _, u := range []int64{low, high} {
-		if err := t.join(c, u, repopb.Role_ROLE_MEMBER); err != nil {
-			return err
-		}
-	}
-	return nil
+	return created.GetConversation().GetConversation().GetId()
 }
 
 func text(conversationID, sender int64, key, content string) *repopb.NewMessage {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -42,8 +43,8 @@ func TestAcknowledgedIsInTheFiles(t *testing.T) {
 		}
 		after := openAt(t, filepath.Join(left, FileName))
 		var found int64
-		err := after.read(t.Context(), func(c *conn) (err error) {
-			found, _, err = c.queryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND kind = 1", id)
+		err := after.Read(t.Context(), func(c sqlstore.Conn) (err error) {
+			found, _, err = c.QueryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND kind = 1", id)
 			return err
 		})
 		if err != nil || found != int64(sent) {

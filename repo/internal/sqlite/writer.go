@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
 // maxRequests bounds what one transaction takes from the queue.
@@ -29,13 +30,13 @@ type writer struct {
 	mu     sync.RWMutex // guards closed against a send on the closed queue
 	closed bool
 
-	members map[memberKey]member // groups' members as of the last commit, some of them
+	members map[sqlstore.MemberKey]sqlstore.Member // groups' members as of the last commit, some of them
 }
 
 // request is one atomic unit that waits for its commit.
 type request struct {
 	ctx    context.Context //nolint:containedctx // it travels to the goroutine that decides whether to begin
-	fn     func(tx *tx) error
+	fn     func(tx *sqlstore.Tx) error
 	state  atomic.Int32
 	err    error
 	answer chan struct{}
@@ -50,18 +51,16 @@ const (
 func startWriter(s *Store, c *conn, m *metrics) *writer {
 	w := &writer{
 		s: s, c: c, m: m, queue: make(chan *request, s.opt.QueueSize), done: make(chan struct{}),
-		members: map[memberKey]member{},
+		members: map[sqlstore.MemberKey]sqlstore.Member{},
 	}
 	m.observeQueue(func() float64 { return float64(len(w.queue)) })
 	go w.run()
 	return w
 }
 
-// write runs fn in a transaction that it may share with others and returns
-// when it is committed. fn checks first and writes afterwards: when it fails
-// after a write, the others run again without it. So it may run more than
-// once, and must set its results anew each time.
-func (s *Store) write(ctx context.Context, fn func(tx *tx) error) error {
+// Write implements sqlstore.Engine. The transaction may be shared with others:
+// when fn fails after a write, the others run again without it.
+func (s *Store) Write(ctx context.Context, fn func(tx *sqlstore.Tx) error) error {
 	r := &request{ctx: ctx, fn: fn, answer: make(chan struct{})}
 	if err := s.w.enqueue(ctx, r); err != nil {
 		return err
@@ -144,22 +143,22 @@ func (w *writer) runBatch(batch []*request) {
 // attempt runs one transaction of the requests and returns those that must run again.
 func (w *writer) attempt(batch []*request) (again []*request) {
 	start := time.Now()
-	if _, err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := w.c.Exec("BEGIN IMMEDIATE"); err != nil {
 		failAll(batch, fmt.Errorf("begin: %w", err))
 		return nil
 	}
-	t := newTx(w, w.s.clock.begin())
+	t := sqlstore.NewTx(w.c, w, w.s.clock.begin(), sqlstore.TxOptions{LargeGroupThreshold: w.s.opt.LargeGroupThreshold})
 	committed := false
 	defer func() {
 		if !committed && w.c.inTransaction() {
-			if _, err := w.c.exec("ROLLBACK"); err != nil {
+			if _, err := w.c.Exec("ROLLBACK"); err != nil {
 				w.s.log.Error("rolling back", "error", err)
 			}
 		}
-		w.s.clock.end(committed && t.writes > 0)
+		w.s.clock.end(committed && t.Writes() > 0)
 	}()
 	for i, r := range batch {
-		writes := t.writes
+		writes := t.Writes()
 		r.err = call(r.fn, t)
 		if r.err == nil {
 			continue
@@ -168,19 +167,45 @@ func (w *writer) attempt(batch []*request) (again []*request) {
 			failAll(batch, r.err)
 			return nil
 		}
-		if t.writes != writes {
+		if t.Writes() != writes {
 			again = append(again, batch[:i]...)
 			again = append(again, batch[i+1:]...)
 			return succeededOrNotRun(again, i)
 		}
 	}
-	if err := t.commit(); err != nil {
+	if err := w.commit(t); err != nil {
 		failAll(batch, err)
 		return nil
 	}
 	committed = true
-	w.m.commit(len(batch), t.messages, time.Since(start))
+	w.m.commit(len(batch), t.Messages(), time.Since(start))
 	return nil
+}
+
+// commit makes everything durable, then visible to the readers of the state.
+func (w *writer) commit(t *sqlstore.Tx) error {
+	if t.Writes() > 0 {
+		if _, err := w.c.Exec("UPDATE clock SET now = ? WHERE id = 1", t.Now()); err != nil {
+			return fmt.Errorf("set the clock: %w", err)
+		}
+	}
+	if _, err := w.c.Exec("COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if t.Writes() > 0 {
+		w.publish(t.Changes())
+	}
+	return nil
+}
+
+func (w *writer) publish(conversations map[int64]*sqlstore.Conversation, members []*sqlstore.Member) {
+	if len(w.members) > w.s.opt.MaxCachedHeads {
+		clear(w.members)
+	}
+	for _, m := range members {
+		w.members[m.Key()] = *m
+	}
+	w.s.state.publish(conversations, members)
 }
 
 // broken tells what no request is to blame for: a full disk and its like.
@@ -212,10 +237,10 @@ func failAll(batch []*request, err error) {
 }
 
 // call turns a panic into the request's error, so that it cannot take the others with it.
-func call(fn func(*tx) error, t *tx) (err error) {
+func call(fn func(*sqlstore.Tx) error, t *sqlstore.Tx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.writes++ // whatever it did must go
+			t.Spoil() // whatever it did must go
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ const (
 
 // missed is one conversation that a sync visits: what its client has, and how far it goes.
 type missed struct {
-	c       conversation
+	c       Conversation
 	after   int64 // the client has everything up to here…
 	since   int64 // …or, when positive, everything up to this time
 	only    int64 // when positive: this one event, of who left
@@ -28,17 +28,21 @@ type missed struct {
 func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
 	resp := &repopb.GetChangesResponse{Cursor: r.GetPosition().GetCursor()}
 	if resp.GetCursor() == 0 {
-		resp.Cursor = s.clock.cursor() // before anything is read
+		cursor, err := s.engine.Cursor(ctx) // before anything is read
+		if err != nil {
+			return nil, err
+		}
+		resp.Cursor = cursor
 	}
 	if r.GetSince() == 0 && len(r.GetHave()) == 0 {
 		return resp, nil
 	}
-	entries, err := s.overview(ctx, r.GetUserId())
+	entries, err := s.engine.Overview(ctx, r.GetUserId())
 	if err != nil {
 		return nil, err
 	}
 	first := r.GetPosition() == nil
-	err = s.read(ctx, func(q *conn) error {
+	err = s.engine.Read(ctx, func(q Conn) error {
 		resp.Events, resp.TooFar, resp.Reads, resp.Hidden, resp.Next = nil, nil, nil, nil, nil
 		var visit []missed
 		var err error
@@ -54,7 +58,7 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(visit, func(a, b missed) int { return cmp.Compare(a.c.id, b.c.id) })
+		slices.SortFunc(visit, func(a, b missed) int { return cmp.Compare(a.c.ID, b.c.ID) })
 		return collect(q, r, visit, resp)
 	})
 	if err != nil {
@@ -64,14 +68,14 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 }
 
 // missedBySeq compares what the client has with what there is.
-func (s *Store) missedBySeq(q *conn, r *repopb.GetChangesRequest, entries []entry) ([]missed, error) {
+func (s *Store) missedBySeq(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed, error) {
 	var visit []missed
 	present := make(map[int64]bool, len(entries))
 	for i := range entries {
-		c := &entries[i].c
-		present[c.id] = true
-		seq, known := r.GetHave()[c.id]
-		if seq < c.lastSeq {
+		c := &entries[i].Conversation
+		present[c.ID] = true
+		seq, known := r.GetHave()[c.ID]
+		if seq < c.LastSeq {
 			visit = append(visit, missed{c: *c, after: max(seq, 0), unknown: !known})
 		}
 	}
@@ -79,35 +83,35 @@ func (s *Store) missedBySeq(q *conn, r *repopb.GetChangesRequest, entries []entr
 		if present[id] {
 			continue
 		}
-		m, found, err := loadMember(q, id, r.GetUserId())
+		m, found, err := LoadMember(q, id, r.GetUserId())
 		if err != nil {
 			return nil, fmt.Errorf("read member: %w", err)
 		}
-		if found && m.leftAt != 0 && m.leftSeq > seq {
-			visit = append(visit, missed{c: conversation{id: id, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: m.leftSeq})
+		if found && m.LeftAt != 0 && m.LeftSeq > seq {
+			visit = append(visit, missed{c: Conversation{ID: id, Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: m.LeftSeq})
 		}
 	}
 	return visit, nil
 }
 
-const leftSinceQuery = "SELECT conversation_id, left_seq FROM members WHERE user_id = ? AND left_at > ? ORDER BY left_at LIMIT ?"
+const LeftSinceQuery = "SELECT conversation_id, left_seq FROM members WHERE user_id = ? AND left_at > ? ORDER BY left_at LIMIT ?"
 
 // missedSince looks for what happened after a time.
-func (s *Store) missedSince(q *conn, r *repopb.GetChangesRequest, entries []entry) ([]missed, error) {
+func (s *Store) missedSince(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed, error) {
 	var visit []missed
 	for i := range entries {
-		m, c := &entries[i].m, &entries[i].c
+		m, c := &entries[i].Member, &entries[i].Conversation
 		switch {
-		case c.updatedAt <= r.GetSince():
-		case m.joinedAt > r.GetSince() && m.joinedSeq > 0:
-			visit = append(visit, missed{c: *c, after: m.joinedSeq - 1})
+		case c.UpdatedAt <= r.GetSince():
+		case m.JoinedAt > r.GetSince() && m.JoinedSeq > 0:
+			visit = append(visit, missed{c: *c, after: m.JoinedSeq - 1})
 		default:
 			visit = append(visit, missed{c: *c, since: r.GetSince()})
 		}
 	}
-	err := q.query(leftSinceQuery, func(row *stmt) error {
+	err := q.Query(LeftSinceQuery, func(row Row) error {
 		visit = append(visit, missed{
-			c: conversation{id: row.int64(0), kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: row.int64(1),
+			c: Conversation{ID: row.Int64(0), Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: row.Int64(1),
 		})
 		return nil
 	}, r.GetUserId(), r.GetSince(), int64(maxPage))
@@ -118,26 +122,26 @@ func (s *Store) missedSince(q *conn, r *repopb.GetChangesRequest, entries []entr
 }
 
 // movedPointers are the read pointers that moved after a time: one's own, and a one-to-one's peer's.
-func movedPointers(entries []entry, since int64) []*repopb.ReadPointer {
+func movedPointers(entries []Entry, since int64) []*repopb.ReadPointer {
 	var reads []*repopb.ReadPointer
 	for i := range entries {
-		m, c := &entries[i].m, &entries[i].c
-		if m.readAt > since && m.readAt != m.joinedAt {
-			reads = append(reads, &repopb.ReadPointer{ConversationId: c.id, UserId: m.userID, Seq: m.readSeq})
+		m, c := &entries[i].Member, &entries[i].Conversation
+		if m.ReadAt > since && m.ReadAt != m.JoinedAt {
+			reads = append(reads, &repopb.ReadPointer{ConversationId: c.ID, UserId: m.UserID, Seq: m.ReadSeq})
 		}
-		if j := c.sideOf(m.userID); j >= 0 {
-			if peer := &c.side[1-j]; peer.readAt > since && peer.readSeq > 0 {
-				reads = append(reads, &repopb.ReadPointer{ConversationId: c.id, UserId: peer.userID, Seq: peer.readSeq})
+		if j := c.SideOf(m.UserID); j >= 0 {
+			if peer := &c.Side[1-j]; peer.ReadAt > since && peer.ReadSeq > 0 {
+				reads = append(reads, &repopb.ReadPointer{ConversationId: c.ID, UserId: peer.UserID, Seq: peer.ReadSeq})
 			}
 		}
 	}
 	return reads
 }
 
-func hiddenSince(q *conn, userID, since int64) ([]*repopb.Hidden, error) {
+func hiddenSince(q Conn, userID, since int64) ([]*repopb.Hidden, error) {
 	var hidden []*repopb.Hidden
-	err := q.query("SELECT conversation_id, seq FROM hidden WHERE user_id = ? AND hidden_at > ? ORDER BY hidden_at LIMIT ?", func(r *stmt) error {
-		hidden = append(hidden, &repopb.Hidden{ConversationId: r.int64(0), Seq: r.int64(1)})
+	err := q.Query("SELECT conversation_id, seq FROM hidden WHERE user_id = ? AND hidden_at > ? ORDER BY hidden_at LIMIT ?", func(r Row) error {
+		hidden = append(hidden, &repopb.Hidden{ConversationId: r.Int64(0), Seq: r.Int64(1)})
 		return nil
 	}, userID, since, int64(maxHiddenTold))
 	if err != nil {
@@ -148,7 +152,7 @@ func hiddenSince(q *conn, userID, since int64) ([]*repopb.Hidden, error) {
 
 // collect fills an answer from the position on until it is full. A conversation counts as one event even when it only
 // says that it is too far.
-func collect(q *conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.GetChangesResponse) error {
+func collect(q Conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.GetChangesResponse) error {
 	budget := int64(r.GetMaxEvents())
 	if budget <= 0 {
 		budget = defaultMaxEvents
@@ -160,12 +164,12 @@ func collect(q *conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.
 	at := r.GetPosition()
 	for i := range visit {
 		v := &visit[i]
-		if v.c.id < at.GetConversationId() {
+		if v.c.ID < at.GetConversationId() {
 			continue
 		}
-		resumed := at != nil && v.c.id == at.GetConversationId()
+		resumed := at != nil && v.c.ID == at.GetConversationId()
 		if budget <= 0 {
-			resp.Next = &repopb.GetChangesPosition{ConversationId: v.c.id, Seq: -1, Cursor: resp.GetCursor()}
+			resp.Next = &repopb.GetChangesPosition{ConversationId: v.c.ID, Seq: -1, Cursor: resp.GetCursor()}
 			return nil
 		}
 		after, err := v.start(q)
@@ -174,8 +178,8 @@ func collect(q *conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.
 		}
 		if resumed && at.GetSeq() >= 0 {
 			after = at.GetSeq()
-		} else if v.unknown || v.only == 0 && v.c.lastSeq-after > perConversation {
-			resp.TooFar = append(resp.TooFar, &repopb.TooFar{ConversationId: v.c.id, AfterSeq: after, LastSeq: v.c.lastSeq})
+		} else if v.unknown || v.only == 0 && v.c.LastSeq-after > perConversation {
+			resp.TooFar = append(resp.TooFar, &repopb.TooFar{ConversationId: v.c.ID, AfterSeq: after, LastSeq: v.c.LastSeq})
 			budget--
 			continue
 		}
@@ -183,17 +187,17 @@ func collect(q *conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.
 		if v.only != 0 {
 			limit = 1
 		}
-		events, err := readEvents(q, &v.c, logAfter, after, r.GetUserId(), limit)
+		events, err := readEvents(q, &v.c, LogAfter, after, r.GetUserId(), limit)
 		if err != nil {
 			return err
 		}
-		if err := blankHidden(q, v.c.id, r.GetUserId(), events); err != nil {
+		if err := blankHidden(q, v.c.ID, r.GetUserId(), events); err != nil {
 			return err
 		}
 		resp.Events = append(resp.Events, events...)
 		budget -= int64(len(events))
-		if n := len(events); budget <= 0 && v.only == 0 && n > 0 && events[n-1].GetSeq() < v.c.lastSeq {
-			resp.Next = &repopb.GetChangesPosition{ConversationId: v.c.id, Seq: events[n-1].GetSeq(), Cursor: resp.GetCursor()}
+		if n := len(events); budget <= 0 && v.only == 0 && n > 0 && events[n-1].GetSeq() < v.c.LastSeq {
+			resp.Next = &repopb.GetChangesPosition{ConversationId: v.c.ID, Seq: events[n-1].GetSeq(), Cursor: resp.GetCursor()}
 			return nil
 		}
 	}
@@ -201,14 +205,14 @@ func collect(q *conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.
 }
 
 // start is the last seq that the client has. Times grow with seqs, so the search from the end costs what is new.
-func (v *missed) start(q *conn) (int64, error) {
+func (v *missed) start(q Conn) (int64, error) {
 	switch {
 	case v.only != 0:
 		return v.only - 1, nil
 	case v.since == 0:
 		return v.after, nil
 	}
-	seq, _, err := q.queryInt("SELECT seq FROM messages WHERE conversation_id = ? AND created_at <= ? ORDER BY seq DESC LIMIT 1", v.c.id, v.since)
+	seq, _, err := q.QueryInt("SELECT seq FROM messages WHERE conversation_id = ? AND created_at <= ? ORDER BY seq DESC LIMIT 1", v.c.ID, v.since)
 	if err != nil {
 		return 0, fmt.Errorf("find what is new: %w", err)
 	}

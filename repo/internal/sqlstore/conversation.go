@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"cmp"
@@ -15,11 +15,11 @@ func (s *Store) CreateConversation(ctx context.Context, r *repopb.CreateConversa
 	low, high := min(r.GetUserId(), r.GetPeerId()), max(r.GetUserId(), r.GetPeerId())
 	var id int64
 	var created bool
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		var err error
 		created = false
 		var found bool
-		id, found, err = t.queryInt("SELECT id FROM conversations WHERE type = 1 AND low_id = ? AND high_id = ?", low, high)
+		id, found, err = t.QueryInt("SELECT id FROM conversations WHERE type = 1 AND low_id = ? AND high_id = ?", low, high)
 		if err != nil || found {
 			return err
 		}
@@ -27,7 +27,7 @@ func (s *Store) CreateConversation(ctx context.Context, r *repopb.CreateConversa
 			return errs.InvalidField("peer_user_id", "must be another user")
 		}
 		for _, user := range []int64{low, high} {
-			if _, found, err := t.queryInt("SELECT 1 FROM users WHERE id = ?", user); err != nil || !found {
+			if _, found, err := t.QueryInt("SELECT 1 FROM users WHERE id = ?", user); err != nil || !found {
 				return orNoUser(err)
 			}
 		}
@@ -35,8 +35,8 @@ func (s *Store) CreateConversation(ctx context.Context, r *repopb.CreateConversa
 			return err
 		}
 		created = true
-		c := &conversation{id: id, kind: repopb.ConversationType_CONVERSATION_TYPE_SINGLE, createdAt: t.now}
-		c.side[0].userID, c.side[1].userID = low, high
+		c := &Conversation{ID: id, Kind: repopb.ConversationType_CONVERSATION_TYPE_SINGLE, CreatedAt: t.now}
+		c.Side[0].UserID, c.Side[1].UserID = low, high
 		if err := t.insertConversation(c); err != nil {
 			return err
 		}
@@ -67,8 +67,8 @@ func orNoUser(err error) error {
 // Conversation implements repo.Store.
 func (s *Store) Conversation(ctx context.Context, r *repopb.GetConversationRequest) (*repopb.ConversationView, error) {
 	var view *repopb.ConversationView
-	err := s.read(ctx, func(q *conn) error {
-		m, found, err := loadMember(q, r.GetConversationId(), r.GetUserId())
+	err := s.engine.Read(ctx, func(q Conn) error {
+		m, found, err := LoadMember(q, r.GetConversationId(), r.GetUserId())
 		if err != nil {
 			return fmt.Errorf("read member: %w", err)
 		}
@@ -76,11 +76,11 @@ func (s *Store) Conversation(ctx context.Context, r *repopb.GetConversationReque
 			return errNoConversation
 		}
 		// From the snapshot of the member's row, so that the unread count is exact.
-		c, _, err := loadConversation(q, r.GetConversationId())
+		c, _, err := LoadConversation(q, r.GetConversationId())
 		if err != nil {
 			return fmt.Errorf("read conversation: %w", err)
 		}
-		view, err = viewOf(q, entry{m, c})
+		view, err = viewOf(q, Entry{Member: m, Conversation: c})
 		return err
 	})
 	if err != nil {
@@ -90,18 +90,18 @@ func (s *Store) Conversation(ctx context.Context, r *repopb.GetConversationReque
 }
 
 // activity is the time of a conversation's last event, or of its birth.
-func (c *conversation) activity() int64 { return max(c.updatedAt, c.createdAt) }
+func (c *Conversation) activity() int64 { return max(c.UpdatedAt, c.CreatedAt) }
 
 // viewOf is a conversation as its member sees it, with the newest entry that they did not hide.
-func viewOf(q *conn, e entry) (*repopb.ConversationView, error) {
-	c := &e.c
+func viewOf(q Conn, e Entry) (*repopb.ConversationView, error) {
+	c := &e.Conversation
 	view := &repopb.ConversationView{
 		Conversation: &repopb.Conversation{
-			Id: c.id, Type: c.kind, Name: c.name, Avatar: c.avatar, LastSeq: c.lastSeq, UpdatedAt: c.activity(), CreatedAt: c.createdAt, DissolvedAt: c.dissolvedAt,
+			Id: c.ID, Type: c.Kind, Name: c.Name, Avatar: c.Avatar, LastSeq: c.LastSeq, UpdatedAt: c.activity(), CreatedAt: c.CreatedAt, DissolvedAt: c.DissolvedAt,
 		},
-		PeerId: c.peerOf(e.m.userID), Role: e.m.role, ReadSeq: e.m.readSeq, Unread: e.m.unread(c), Muted: e.m.silent, Pinned: e.m.pinned, JoinedAt: e.m.joinedAt,
+		PeerId: c.peerOf(e.Member.UserID), Role: e.Member.Role, ReadSeq: e.Member.ReadSeq, Unread: e.Member.unread(c), Muted: e.Member.Silent, Pinned: e.Member.Pinned, JoinedAt: e.Member.JoinedAt,
 	}
-	last, err := readEvents(q, c, shownBefore, c.shownSeq+1, e.m.userID, 1)
+	last, err := readEvents(q, c, ShownBefore, c.ShownSeq+1, e.Member.UserID, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -116,25 +116,25 @@ func (s *Store) Conversations(ctx context.Context, r *repopb.GetConversationsReq
 	if r.GetLimit() < 1 || r.GetLimit() > maxPage {
 		return nil, errs.InvalidField("limit", "must be 1 to %d", maxPage)
 	}
-	entries, err := s.overview(ctx, r.GetUserId())
+	entries, err := s.engine.Overview(ctx, r.GetUserId())
 	if err != nil {
 		return nil, err
 	}
 	if r.GetBeforeUpdatedAt() != 0 {
-		entries = slices.DeleteFunc(entries, func(e entry) bool {
-			return cmp.Or(cmp.Compare(e.c.activity(), r.GetBeforeUpdatedAt()), cmp.Compare(e.c.id, r.GetBeforeId())) >= 0
+		entries = slices.DeleteFunc(entries, func(e Entry) bool {
+			return cmp.Or(cmp.Compare(e.Conversation.activity(), r.GetBeforeUpdatedAt()), cmp.Compare(e.Conversation.ID, r.GetBeforeId())) >= 0
 		})
 	}
-	order := make([]int, len(entries)) // an entry is large: its place is sorted instead
+	order := make([]int, len(entries)) // an entry is Large: its place is sorted instead
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		a, b := &entries[i].c, &entries[j].c
-		return cmp.Or(cmp.Compare(b.activity(), a.activity()), cmp.Compare(b.id, a.id))
+		a, b := &entries[i].Conversation, &entries[j].Conversation
+		return cmp.Or(cmp.Compare(b.activity(), a.activity()), cmp.Compare(b.ID, a.ID))
 	})
 	resp := &repopb.GetConversationsResponse{HasMore: len(order) > int(r.GetLimit())}
-	err = s.read(ctx, func(q *conn) error {
+	err = s.engine.Read(ctx, func(q Conn) error {
 		resp.Conversations = resp.Conversations[:0]
 		for _, i := range order[:min(len(order), int(r.GetLimit()))] {
 			view, err := viewOf(q, entries[i])
@@ -153,7 +153,7 @@ func (s *Store) Conversations(ctx context.Context, r *repopb.GetConversationsReq
 
 // UpdateConversation implements repo.Store.
 func (s *Store) UpdateConversation(ctx context.Context, r *repopb.UpdateConversationRequest) (*repopb.ConversationView, error) {
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		c, err := t.conversation(r.GetConversationId())
 		if err != nil {
 			return fmt.Errorf("read conversation: %w", err)
@@ -161,7 +161,7 @@ func (s *Store) UpdateConversation(ctx context.Context, r *repopb.UpdateConversa
 		if c == nil {
 			return errNoConversation
 		}
-		m, err := t.member(c.id, r.GetUserId())
+		m, err := t.member(c.ID, r.GetUserId())
 		if err != nil {
 			return fmt.Errorf("read member: %w", err)
 		}
@@ -169,10 +169,10 @@ func (s *Store) UpdateConversation(ctx context.Context, r *repopb.UpdateConversa
 			return errNoConversation
 		}
 		if r.Muted != nil {
-			m.silent = r.GetMuted()
+			m.Silent = r.GetMuted()
 		}
 		if r.Pinned != nil {
-			m.pinned = r.GetPinned()
+			m.Pinned = r.GetPinned()
 		}
 		return t.saveMember(m)
 	})
@@ -184,16 +184,16 @@ func (s *Store) UpdateConversation(ctx context.Context, r *repopb.UpdateConversa
 
 // Unread implements repo.Store.
 func (s *Store) Unread(ctx context.Context, userID int64) (*repopb.GetUnreadResponse, error) {
-	entries, err := s.overview(ctx, userID)
+	entries, err := s.engine.Overview(ctx, userID)
 	if err != nil {
 		return nil, err
 	}
 	resp := &repopb.GetUnreadResponse{}
 	for i := range entries {
-		m, c := &entries[i].m, &entries[i].c
+		m, c := &entries[i].Member, &entries[i].Conversation
 		if n := m.unread(c); n > 0 {
 			resp.Total += n
-			resp.Conversations = append(resp.Conversations, &repopb.UnreadCount{ConversationId: c.id, Unread: n, LastSeq: c.lastSeq, ReadSeq: m.readSeq})
+			resp.Conversations = append(resp.Conversations, &repopb.UnreadCount{ConversationId: c.ID, Unread: n, LastSeq: c.LastSeq, ReadSeq: m.ReadSeq})
 		}
 	}
 	slices.SortFunc(resp.GetConversations(), func(a, b *repopb.UnreadCount) int { return cmp.Compare(a.GetConversationId(), b.GetConversationId()) })

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 // group is a group's row beside its conversation's state.
 type group struct {
-	conv        *conversation
+	conv        *Conversation
 	description string
 	ownerID     int64
 	maxMembers  int32
@@ -23,21 +23,21 @@ type group struct {
 // card is the group as a user of that role sees it.
 func (g *group) card(role repopb.Role) *repopb.Group {
 	return &repopb.Group{
-		Id: g.conv.id, Name: g.conv.name, Description: g.description, Avatar: g.conv.avatar, OwnerId: g.ownerID,
+		Id: g.conv.ID, Name: g.conv.Name, Description: g.description, Avatar: g.conv.Avatar, OwnerId: g.ownerID,
 		MaxMembers: g.maxMembers, MemberCount: g.memberCount, JoinPolicy: g.joinPolicy,
-		CreatedAt: g.conv.createdAt, DissolvedAt: g.conv.dissolvedAt, MyRole: role,
+		CreatedAt: g.conv.CreatedAt, DissolvedAt: g.conv.DissolvedAt, MyRole: role,
 	}
 }
 
 // loadGroup reads the row of a conversation's group; false for what is no group.
-func loadGroup(q *conn, c *conversation) (g group, found bool, err error) {
+func loadGroup(q Conn, c *Conversation) (g group, found bool, err error) {
 	g.conv = c
-	err = q.query("SELECT description, owner_id, max_members, member_count, join_policy FROM groups WHERE id = ?", func(r *stmt) error {
+	err = q.Query("SELECT description, owner_id, max_members, member_count, join_policy FROM groups WHERE id = ?", func(r Row) error {
 		found = true
-		g.description, g.ownerID = r.text(0), r.int64(1)
-		g.maxMembers, g.memberCount, g.joinPolicy = r.int32(2), r.int32(3), repopb.JoinPolicy(r.int32(4))
+		g.description, g.ownerID = r.Text(0), r.Int64(1)
+		g.maxMembers, g.memberCount, g.joinPolicy = r.Int32(2), r.Int32(3), repopb.JoinPolicy(r.Int32(4))
 		return nil
-	}, c.id)
+	}, c.ID)
 	if err != nil {
 		return g, false, fmt.Errorf("read group: %w", err)
 	}
@@ -45,7 +45,7 @@ func loadGroup(q *conn, c *conversation) (g group, found bool, err error) {
 }
 
 // group returns a group, nil when there is none.
-func (t *tx) group(groupID int64) (*group, error) {
+func (t *Tx) group(groupID int64) (*group, error) {
 	c, err := t.conversation(groupID)
 	if err != nil || c == nil {
 		return nil, err
@@ -58,9 +58,9 @@ func (t *tx) group(groupID int64) (*group, error) {
 }
 
 // saveGroup stores a group's row and its conversation's.
-func (t *tx) saveGroup(g *group) error {
-	_, err := t.exec("UPDATE groups SET description = ?, owner_id = ?, max_members = ?, member_count = ?, join_policy = ? WHERE id = ?",
-		g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy), g.conv.id)
+func (t *Tx) saveGroup(g *group) error {
+	_, err := t.Exec("UPDATE groups SET description = ?, owner_id = ?, max_members = ?, member_count = ?, join_policy = ? WHERE id = ?",
+		g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy), g.conv.ID)
 	if err != nil {
 		return fmt.Errorf("save group: %w", err)
 	}
@@ -70,7 +70,7 @@ func (t *tx) saveGroup(g *group) error {
 // CreateGroup implements repo.Store.
 func (s *Store) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest) (*repopb.CreateGroupResponse, error) {
 	var out *repopb.CreateGroupResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		var err error
 		out, err = t.createGroup(r)
 		return err
@@ -81,7 +81,7 @@ func (s *Store) CreateGroup(ctx context.Context, r *repopb.CreateGroupRequest) (
 	return out, nil
 }
 
-func (t *tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupResponse, error) {
+func (t *Tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupResponse, error) {
 	card, owner := r.GetGroup(), r.GetGroup().GetOwnerId()
 	users := distinct(append([]int64{owner}, r.GetMemberIds()...))
 	if err := t.checkUsers("member_ids", users); err != nil {
@@ -98,16 +98,16 @@ func (t *tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 		conv: c, description: card.GetDescription(), ownerID: owner,
 		maxMembers: card.GetMaxMembers(), memberCount: int32(len(users)), joinPolicy: card.GetJoinPolicy(),
 	}
-	c.large = t.crosses(g)
+	c.Large = t.crosses(g)
 	if err := t.insertConversation(c); err != nil {
 		return nil, err
 	}
-	_, err = t.exec("INSERT INTO groups (id, description, owner_id, max_members, member_count, join_policy) VALUES (?, ?, ?, ?, ?, ?)",
-		c.id, g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy))
+	_, err = t.Exec("INSERT INTO groups (id, description, owner_id, max_members, member_count, join_policy) VALUES (?, ?, ?, ?, ?, ?)",
+		c.ID, g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy))
 	if err != nil {
 		return nil, fmt.Errorf("insert group: %w", err)
 	}
-	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.name, Avatar: c.avatar}
+	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.Name, Avatar: c.Avatar}
 	if err := t.append(c, ev); err != nil {
 		return nil, err
 	}
@@ -121,12 +121,12 @@ func (t *tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 		}
 	}
 	change := g.change(repopb.Role_ROLE_OWNER, ev)
-	change.AddedUserIds, change.BecameLarge = users, c.large
+	change.AddedUserIds, change.BecameLarge = users, c.Large
 	return &repopb.CreateGroupResponse{Change: change, Conversation: ownersView(c, ev)}, nil
 }
 
 // newGroupConversation makes the conversation under an id that is free; it is not stored yet.
-func (t *tx) newGroupConversation(card *repopb.Group) (*conversation, error) {
+func (t *Tx) newGroupConversation(card *repopb.Group) (*Conversation, error) {
 	for {
 		groupID := id.New()
 		taken, err := t.conversation(groupID)
@@ -134,37 +134,37 @@ func (t *tx) newGroupConversation(card *repopb.Group) (*conversation, error) {
 			return nil, err
 		}
 		if taken == nil {
-			return &conversation{
-				id: groupID, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP, name: card.GetName(), avatar: card.GetAvatar(), createdAt: t.now,
+			return &Conversation{
+				ID: groupID, Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP, Name: card.GetName(), Avatar: card.GetAvatar(), CreatedAt: t.now,
 			}, nil
 		}
 	}
 }
 
 // ownersView is a conversation right after its creation.
-func ownersView(c *conversation, created *repopb.Event) *repopb.ConversationView {
+func ownersView(c *Conversation, created *repopb.Event) *repopb.ConversationView {
 	return &repopb.ConversationView{
 		Conversation: &repopb.Conversation{
-			Id: c.id, Type: c.kind, Name: c.name, Avatar: c.avatar, LastSeq: c.lastSeq, UpdatedAt: c.updatedAt, CreatedAt: c.createdAt,
+			Id: c.ID, Type: c.Kind, Name: c.Name, Avatar: c.Avatar, LastSeq: c.LastSeq, UpdatedAt: c.UpdatedAt, CreatedAt: c.CreatedAt,
 		},
-		LastMessage: created, Role: repopb.Role_ROLE_OWNER, ReadSeq: c.lastSeq, JoinedAt: c.createdAt,
+		LastMessage: created, Role: repopb.Role_ROLE_OWNER, ReadSeq: c.LastSeq, JoinedAt: c.CreatedAt,
 	}
 }
 
 // crosses tells whether a group is over the threshold and was not before.
-func (t *tx) crosses(g *group) bool {
-	return !g.conv.large && int(g.memberCount) > t.w.s.opt.LargeGroupThreshold
+func (t *Tx) crosses(g *group) bool {
+	return !g.conv.Large && int(g.memberCount) > t.opt.LargeGroupThreshold
 }
 
 // change is what a mutation did, as its actor of that role sees it. ev is nil when it changed nothing.
 func (g *group) change(role repopb.Role, ev *repopb.Event) *repopb.GroupChange {
-	return &repopb.GroupChange{Event: ev, Group: g.card(role), Large: g.conv.large}
+	return &repopb.GroupChange{Event: ev, Group: g.card(role), Large: g.conv.Large}
 }
 
 // Group implements repo.Store.
 func (s *Store) Group(ctx context.Context, r *repopb.GetGroupRequest) (*repopb.Group, error) {
 	var out *repopb.Group
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		g, m, err := readGroup(q, r.GetGroupId(), r.GetUserId())
 		if err != nil {
 			return err
@@ -181,10 +181,10 @@ func (s *Store) Group(ctx context.Context, r *repopb.GetGroupRequest) (*repopb.G
 // readGroup returns a group and the user's row in it, nil for who never was
 // in it: NotFound when there is none, or a dissolved one of others. User 0 is
 // the server itself.
-func readGroup(q *conn, groupID, userID int64) (*group, *member, error) {
-	c := &conversation{id: groupID, kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}
-	err := q.query("SELECT name, avatar, is_large, created_at, dissolved_at FROM conversations WHERE id = ?", func(r *stmt) error {
-		c.name, c.avatar, c.large, c.createdAt, c.dissolvedAt = r.text(0), r.text(1), r.bool(2), r.int64(3), r.int64(4)
+func readGroup(q Conn, groupID, userID int64) (*group, *Member, error) {
+	c := &Conversation{ID: groupID, Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}
+	err := q.Query("SELECT name, avatar, is_large, created_at, dissolved_at FROM conversations WHERE id = ?", func(r Row) error {
+		c.Name, c.Avatar, c.Large, c.CreatedAt, c.DissolvedAt = r.Text(0), r.Text(1), r.Bool(2), r.Int64(3), r.Int64(4)
 		return nil
 	}, groupID)
 	if err != nil {
@@ -197,32 +197,32 @@ func readGroup(q *conn, groupID, userID int64) (*group, *member, error) {
 	if !found {
 		return nil, nil, errNoGroup
 	}
-	row, found, err := loadMember(q, groupID, userID)
+	row, found, err := LoadMember(q, groupID, userID)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read member: %w", err)
 	}
-	var m *member
+	var m *Member
 	if found {
 		m = &row
 	}
-	if c.dissolvedAt != 0 && !m.active() && userID != 0 {
+	if c.DissolvedAt != 0 && !m.active() && userID != 0 {
 		return nil, nil, errNoGroup
 	}
 	return &g, m, nil
 }
 
 // roleNow is UNSPECIFIED for who is not in the conversation.
-func (m *member) roleNow() repopb.Role {
+func (m *Member) roleNow() repopb.Role {
 	if !m.active() {
 		return repopb.Role_ROLE_UNSPECIFIED
 	}
-	return m.role
+	return m.Role
 }
 
 // checkUsers answers Invalid for ids that no user has.
-func (t *tx) checkUsers(field string, ids []int64) error {
+func (t *Tx) checkUsers(field string, ids []int64) error {
 	for _, u := range ids {
-		_, found, err := t.queryInt("SELECT 1 FROM users WHERE id = ?", u)
+		_, found, err := t.QueryInt("SELECT 1 FROM users WHERE id = ?", u)
 		if err != nil {
 			return fmt.Errorf("read user: %w", err)
 		}

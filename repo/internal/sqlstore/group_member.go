@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // AddGroupMember implements repo.Store.
 func (s *Store) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRequest) (*repopb.GroupChange, error) {
 	users := distinct(r.GetUserIds())
-	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *Tx) (*repopb.GroupChange, error) {
 		if len(users) == 1 && users[0] == r.GetActorId() {
 			return t.joinOpen(r.GetGroupId(), r.GetActorId())
 		}
@@ -23,14 +23,14 @@ func (s *Store) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRequ
 			return nil, err
 		}
 		if len(fresh) == 0 {
-			return g.change(actor.role, nil), nil
+			return g.change(actor.Role, nil), nil
 		}
-		return t.admit(g, actor.userID, actor.role, fresh)
+		return t.admit(g, actor.UserID, actor.Role, fresh)
 	})
 }
 
 // joinOpen adds who asks for it, where the policy is open.
-func (t *tx) joinOpen(groupID, userID int64) (*repopb.GroupChange, error) {
+func (t *Tx) joinOpen(groupID, userID int64) (*repopb.GroupChange, error) {
 	g, err := t.approach(groupID, userID)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (t *tx) joinOpen(groupID, userID int64) (*repopb.GroupChange, error) {
 }
 
 // approach returns the group that a stranger wants to be in.
-func (t *tx) approach(groupID, userID int64) (*group, error) {
+func (t *Tx) approach(groupID, userID int64) (*group, error) {
 	g, err := t.group(groupID)
 	if err != nil {
 		return nil, err
@@ -54,9 +54,9 @@ func (t *tx) approach(groupID, userID int64) (*group, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case g.conv.dissolvedAt != 0 && m.active():
+	case g.conv.DissolvedAt != 0 && m.active():
 		return nil, errDissolved
-	case g.conv.dissolvedAt != 0:
+	case g.conv.DissolvedAt != 0:
 		return nil, errNoGroup
 	case m.active():
 		return nil, errAlready
@@ -65,10 +65,10 @@ func (t *tx) approach(groupID, userID int64) (*group, error) {
 }
 
 // strangers are those of the users who are not in the group.
-func (t *tx) strangers(g *group, users []int64) ([]int64, error) {
+func (t *Tx) strangers(g *group, users []int64) ([]int64, error) {
 	var out []int64
 	for _, u := range users {
-		m, err := t.member(g.conv.id, u)
+		m, err := t.member(g.conv.ID, u)
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +80,7 @@ func (t *tx) strangers(g *group, users []int64) ([]int64, error) {
 }
 
 // admit makes strangers members, with one event for all of them. role is the actor's.
-func (t *tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*repopb.GroupChange, error) {
+func (t *Tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*repopb.GroupChange, error) {
 	if err := t.checkUsers("user_ids", users); err != nil {
 		return nil, err
 	}
@@ -95,13 +95,13 @@ func (t *tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*r
 		if err := t.join(g.conv, u, repopb.Role_ROLE_MEMBER); err != nil {
 			return nil, err
 		}
-		if err := t.forgetJoinRequest(g.conv.id, u); err != nil {
+		if err := t.forgetJoinRequest(g.conv.ID, u); err != nil {
 			return nil, err
 		}
 	}
 	g.memberCount += int32(len(users))
 	crossed := t.crosses(g)
-	g.conv.large = g.conv.large || crossed
+	g.conv.Large = g.conv.Large || crossed
 	change := g.change(role, ev)
 	change.AddedUserIds, change.BecameLarge = users, crossed
 	return change, t.saveGroup(g)
@@ -109,7 +109,7 @@ func (t *tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*r
 
 // RemoveGroupMember implements repo.Store.
 func (s *Store) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.GroupChange, error) {
-	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *Tx) (*repopb.GroupChange, error) {
 		if r.GetActorId() == r.GetUserId() {
 			return t.leaveGroup(r.GetGroupId(), r.GetUserId())
 		}
@@ -128,20 +128,20 @@ func (s *Store) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemb
 	})
 }
 
-func (t *tx) leaveGroup(groupID, userID int64) (*repopb.GroupChange, error) {
+func (t *Tx) leaveGroup(groupID, userID int64) (*repopb.GroupChange, error) {
 	g, m, err := t.open(groupID, userID, repopb.Role_ROLE_MEMBER)
 	if err != nil {
 		return nil, err
 	}
-	if m.role == repopb.Role_ROLE_OWNER {
+	if m.Role == repopb.Role_ROLE_OWNER {
 		return nil, errs.New(errs.Conflict, "the owner cannot leave: transfer or dissolve the group first")
 	}
 	return t.dismiss(g, repopb.EventKind_EVENT_KIND_MEMBER_LEFT, m, m)
 }
 
 // dismiss ends a membership.
-func (t *tx) dismiss(g *group, kind repopb.EventKind, actor, m *member) (*repopb.GroupChange, error) {
-	ev := &repopb.Event{Kind: kind, UserId: actor.userID, TargetUserIds: []int64{m.userID}}
+func (t *Tx) dismiss(g *group, kind repopb.EventKind, actor, m *Member) (*repopb.GroupChange, error) {
+	ev := &repopb.Event{Kind: kind, UserId: actor.UserID, TargetUserIds: []int64{m.UserID}}
 	if err := t.append(g.conv, ev); err != nil {
 		return nil, err
 	}
@@ -150,13 +150,13 @@ func (t *tx) dismiss(g *group, kind repopb.EventKind, actor, m *member) (*repopb
 	}
 	g.memberCount--
 	change := g.change(actor.roleNow(), ev)
-	change.RemovedUserIds = []int64{m.userID}
+	change.RemovedUserIds = []int64{m.UserID}
 	return change, t.saveGroup(g)
 }
 
 // UpdateGroupMember implements repo.Store.
 func (s *Store) UpdateGroupMember(ctx context.Context, r *repopb.UpdateGroupMemberRequest) (*repopb.GroupChange, error) {
-	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *Tx) (*repopb.GroupChange, error) {
 		least := repopb.Role_ROLE_ADMIN
 		if r.Role != nil {
 			least = repopb.Role_ROLE_OWNER
@@ -176,40 +176,40 @@ func (s *Store) UpdateGroupMember(ctx context.Context, r *repopb.UpdateGroupMemb
 	})
 }
 
-func (t *tx) setRole(g *group, actor, m *member, role repopb.Role) (*repopb.GroupChange, error) {
+func (t *Tx) setRole(g *group, actor, m *Member, role repopb.Role) (*repopb.GroupChange, error) {
 	if m == actor {
 		return nil, errs.New(errs.Conflict, "the owner stays the owner: transfer the group first")
 	}
-	if m.role == role {
-		return g.change(actor.role, nil), nil
+	if m.Role == role {
+		return g.change(actor.Role, nil), nil
 	}
 	ev := &repopb.Event{
-		Kind: repopb.EventKind_EVENT_KIND_ROLE_CHANGED, UserId: actor.userID, TargetUserIds: []int64{m.userID}, Role: role,
+		Kind: repopb.EventKind_EVENT_KIND_ROLE_CHANGED, UserId: actor.UserID, TargetUserIds: []int64{m.UserID}, Role: role,
 	}
 	if err := t.append(g.conv, ev); err != nil {
 		return nil, err
 	}
-	m.role = role
-	return g.change(actor.role, ev), t.saveMember(m)
+	m.Role = role
+	return g.change(actor.Role, ev), t.saveMember(m)
 }
 
 // mute silences a member until a time; one that has passed lifts the mute.
-func (t *tx) mute(g *group, actor, m *member, until int64) (*repopb.GroupChange, error) {
+func (t *Tx) mute(g *group, actor, m *Member, until int64) (*repopb.GroupChange, error) {
 	if err := outranks(actor, m); err != nil {
 		return nil, err
 	}
 	if until <= t.now {
 		until = 0
 	}
-	if m.mutedUntil == until {
-		return g.change(actor.role, nil), nil
+	if m.MutedUntil == until {
+		return g.change(actor.Role, nil), nil
 	}
 	ev := &repopb.Event{
-		Kind: repopb.EventKind_EVENT_KIND_MEMBER_MUTED, UserId: actor.userID, TargetUserIds: []int64{m.userID}, MutedUntil: until,
+		Kind: repopb.EventKind_EVENT_KIND_MEMBER_MUTED, UserId: actor.UserID, TargetUserIds: []int64{m.UserID}, MutedUntil: until,
 	}
 	if err := t.append(g.conv, ev); err != nil {
 		return nil, err
 	}
-	m.mutedUntil = until
-	return g.change(actor.role, ev), t.saveMember(m)
+	m.MutedUntil = until
+	return g.change(actor.Role, ev), t.saveMember(m)
 }

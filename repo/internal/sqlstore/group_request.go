@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 // CreateJoinRequest implements repo.Store.
 func (s *Store) CreateJoinRequest(ctx context.Context, r *repopb.CreateJoinRequestRequest) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.engine.Write(ctx, func(t *Tx) error {
 		g, err := t.approach(r.GetGroupId(), r.GetUserId())
 		if err != nil {
 			return err
@@ -25,7 +25,7 @@ func (s *Store) CreateJoinRequest(ctx context.Context, r *repopb.CreateJoinReque
 		if err := t.checkUsers("user_id", []int64{r.GetUserId()}); err != nil {
 			return err
 		}
-		_, err = t.exec("INSERT INTO join_requests (group_id, user_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+		_, err = t.Exec("INSERT INTO join_requests (group_id, user_id, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
 			r.GetGroupId(), r.GetUserId(), t.now)
 		if err != nil {
 			return fmt.Errorf("insert join request: %w", err)
@@ -34,22 +34,22 @@ func (s *Store) CreateJoinRequest(ctx context.Context, r *repopb.CreateJoinReque
 	})
 }
 
-func (t *tx) forgetJoinRequest(groupID, userID int64) error {
-	if _, err := t.exec("DELETE FROM join_requests WHERE group_id = ? AND user_id = ?", groupID, userID); err != nil {
+func (t *Tx) forgetJoinRequest(groupID, userID int64) error {
+	if _, err := t.Exec("DELETE FROM join_requests WHERE group_id = ? AND user_id = ?", groupID, userID); err != nil {
 		return fmt.Errorf("delete join request: %w", err)
 	}
 	return nil
 }
 
-// joinRequestsQuery pages the requests of a group by age. A cursor whose request was decided starts anew.
-const joinRequestsQuery = `SELECT j.user_id, u.username, u.nickname, u.avatar, j.created_at
-	FROM join_requests j JOIN users u ON u.id = j.user_id
+// JoinRequestsQuery pages the requests of a group by age. A cursor whose request was decided starts anew.
+const JoinRequestsQuery = `SELECT j.user_id, u.username, u.nickname, u.Avatar, j.created_at
+	FROM join_requests j JOIN users u ON u.ID = j.user_id
 	WHERE j.group_id = ? AND (j.created_at, j.user_id) > (?, ?) ORDER BY j.created_at, j.user_id LIMIT ?`
 
 // JoinRequests implements repo.Store.
 func (s *Store) JoinRequests(ctx context.Context, r *repopb.ListJoinRequestsRequest) (*repopb.ListJoinRequestsResponse, error) {
 	var out *repopb.ListJoinRequestsResponse
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		out = &repopb.ListJoinRequestsResponse{}
 		_, m, err := readGroup(q, r.GetGroupId(), r.GetActorId())
 		switch {
@@ -57,10 +57,10 @@ func (s *Store) JoinRequests(ctx context.Context, r *repopb.ListJoinRequestsRequ
 			return err
 		case !m.active():
 			return errNoGroup
-		case m.role < repopb.Role_ROLE_ADMIN:
+		case m.Role < repopb.Role_ROLE_ADMIN:
 			return errs.New(errs.Forbidden, "only an owner or admin can do that")
 		}
-		after, found, err := q.queryInt("SELECT created_at FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetAfterUserId())
+		after, found, err := q.QueryInt("SELECT created_at FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetAfterUserId())
 		if err != nil {
 			return fmt.Errorf("read join request: %w", err)
 		}
@@ -69,13 +69,13 @@ func (s *Store) JoinRequests(ctx context.Context, r *repopb.ListJoinRequestsRequ
 			after, afterUser = 0, 0
 		}
 		limit := int(r.GetLimit())
-		err = q.query(joinRequestsQuery, func(row *stmt) error {
+		err = q.Query(JoinRequestsQuery, func(row Row) error {
 			if len(out.GetRequests()) == limit {
 				out.HasMore = true
 				return nil
 			}
 			out.Requests = append(out.Requests, &repopb.JoinRequest{
-				UserId: row.int64(0), Username: row.text(1), Nickname: row.text(2), Avatar: row.text(3), CreatedAt: row.int64(4),
+				UserId: row.Int64(0), Username: row.Text(1), Nickname: row.Text(2), Avatar: row.Text(3), CreatedAt: row.Int64(4),
 			})
 			return nil
 		}, r.GetGroupId(), after, afterUser, limit+1)
@@ -92,12 +92,12 @@ func (s *Store) JoinRequests(ctx context.Context, r *repopb.ListJoinRequestsRequ
 
 // DecideJoinRequest implements repo.Store.
 func (s *Store) DecideJoinRequest(ctx context.Context, r *repopb.DecideJoinRequestRequest) (*repopb.GroupChange, error) {
-	return s.changeGroup(ctx, func(t *tx) (*repopb.GroupChange, error) {
+	return s.changeGroup(ctx, func(t *Tx) (*repopb.GroupChange, error) {
 		g, actor, err := t.open(r.GetGroupId(), r.GetActorId(), repopb.Role_ROLE_ADMIN)
 		if err != nil {
 			return nil, err
 		}
-		_, found, err := t.queryInt("SELECT 1 FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetUserId())
+		_, found, err := t.QueryInt("SELECT 1 FROM join_requests WHERE group_id = ? AND user_id = ?", r.GetGroupId(), r.GetUserId())
 		if err != nil {
 			return nil, fmt.Errorf("read join request: %w", err)
 		}
@@ -105,8 +105,8 @@ func (s *Store) DecideJoinRequest(ctx context.Context, r *repopb.DecideJoinReque
 			return nil, errs.New(errs.NotFound, "no such request")
 		}
 		if !r.GetApprove() {
-			return g.change(actor.role, nil), t.forgetJoinRequest(r.GetGroupId(), r.GetUserId())
+			return g.change(actor.Role, nil), t.forgetJoinRequest(r.GetGroupId(), r.GetUserId())
 		}
-		return t.admit(g, actor.userID, actor.role, []int64{r.GetUserId()})
+		return t.admit(g, actor.UserID, actor.Role, []int64{r.GetUserId()})
 	})
 }

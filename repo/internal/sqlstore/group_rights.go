@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"github.com/gochat-im/gochat/platform/errs"
@@ -16,7 +16,7 @@ var (
 // open returns a group that may be changed and the actor's row in it. Who is
 // not in the group gets the answer of a group that does not exist: nothing in
 // it is theirs to change, and a dissolved one not even theirs to see.
-func (t *tx) open(groupID, actorID int64, least repopb.Role) (*group, *member, error) {
+func (t *Tx) open(groupID, actorID int64, least repopb.Role) (*group, *Member, error) {
 	g, err := t.group(groupID)
 	if err != nil {
 		return nil, nil, err
@@ -31,17 +31,17 @@ func (t *tx) open(groupID, actorID int64, least repopb.Role) (*group, *member, e
 	switch {
 	case !actor.active():
 		return nil, nil, errNoGroup
-	case g.conv.dissolvedAt != 0:
+	case g.conv.DissolvedAt != 0:
 		return nil, nil, errDissolved
-	case actor.role < least:
+	case actor.Role < least:
 		return nil, nil, errs.New(errs.Forbidden, "only %s can do that", rolesFrom(least))
 	}
 	return g, actor, nil
 }
 
 // target returns the row of a member whom the actor acts upon.
-func (t *tx) target(g *group, userID int64) (*member, error) {
-	m, err := t.member(g.conv.id, userID)
+func (t *Tx) target(g *group, userID int64) (*Member, error) {
+	m, err := t.member(g.conv.ID, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +52,11 @@ func (t *tx) target(g *group, userID int64) (*member, error) {
 }
 
 // outranks is Forbidden unless the actor's role is above the target's.
-func outranks(actor, target *member) error {
-	if actor.role > target.role {
+func outranks(actor, target *Member) error {
+	if actor.Role > target.Role {
 		return nil
 	}
-	return errs.New(errs.Forbidden, "only %s can do that to %s", rolesFrom(target.role+1), roleName(target.role))
+	return errs.New(errs.Forbidden, "only %s can do that to %s", rolesFrom(target.Role+1), roleName(target.Role))
 }
 
 func rolesFrom(least repopb.Role) string {

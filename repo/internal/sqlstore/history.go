@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -17,10 +17,10 @@ const maxPage = 10_000
 const (
 	notHidden = " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = ?3 AND h.conversation_id = m.conversation_id AND h.seq = m.seq)"
 
-	logBefore   = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?4"
-	logAfter    = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?4"
-	shownBefore = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 AND m.kind IN " + shownKinds + notHidden + " ORDER BY m.seq DESC LIMIT ?4"
-	shownAfter  = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 AND m.kind IN " + shownKinds + notHidden + " ORDER BY m.seq LIMIT ?4"
+	LogBefore   = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?4"
+	LogAfter    = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?4"
+	ShownBefore = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq DESC LIMIT ?4"
+	ShownAfter  = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq LIMIT ?4"
 )
 
 // Messages implements repo.Store.
@@ -30,7 +30,7 @@ func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*re
 		return nil, errs.InvalidField("limit", "must be 1 to %d", maxPage)
 	}
 	var resp *repopb.GetMessagesResponse
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		resp = &repopb.GetMessagesResponse{}
 		c, err := s.readable(q, r.GetConversationId(), r.GetUserId())
 		if err != nil {
@@ -43,7 +43,7 @@ func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*re
 			from = math.MaxInt64
 		}
 		query := map[[2]bool]string{
-			{true, true}: logAfter, {true, false}: shownAfter, {false, true}: logBefore, {false, false}: shownBefore,
+			{true, true}: LogAfter, {true, false}: ShownAfter, {false, true}: LogBefore, {false, false}: ShownBefore,
 		}[[2]bool{r.GetAfterSet(), r.GetIncludeAll()}]
 		resp.Events, err = readEvents(q, c, query, from, r.GetUserId(), limit+1)
 		if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*re
 			slices.Reverse(resp.GetEvents())
 		}
 		if r.GetIncludeAll() {
-			return blankHidden(q, c.id, r.GetUserId(), resp.GetEvents())
+			return blankHidden(q, c.ID, r.GetUserId(), resp.GetEvents())
 		}
 		return nil
 	})
@@ -67,9 +67,9 @@ func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*re
 }
 
 // readable returns a conversation that a user may read now; user 0 is the server itself.
-func (s *Store) readable(q *conn, conversationID, userID int64) (*conversation, error) {
+func (s *Store) readable(q Conn, conversationID, userID int64) (*Conversation, error) {
 	if userID != 0 {
-		m, found, err := loadMember(q, conversationID, userID)
+		m, found, err := LoadMember(q, conversationID, userID)
 		if err != nil {
 			return nil, fmt.Errorf("read member: %w", err)
 		}
@@ -77,10 +77,10 @@ func (s *Store) readable(q *conn, conversationID, userID int64) (*conversation, 
 			return nil, errNoConversation
 		}
 	}
-	c, ok := s.state.conversation(conversationID)
+	c, ok := s.engine.Head(conversationID)
 	if !ok {
 		var err error
-		if c, ok, err = loadConversation(q, conversationID); err != nil {
+		if c, ok, err = LoadConversation(q, conversationID); err != nil {
 			return nil, fmt.Errorf("read conversation: %w", err)
 		}
 	}
@@ -90,13 +90,13 @@ func (s *Store) readable(q *conn, conversationID, userID int64) (*conversation, 
 	return &c, nil
 }
 
-func readEvents(q *conn, c *conversation, query string, from, userID, limit int64) ([]*repopb.Event, error) {
+func readEvents(q Conn, c *Conversation, query string, from, userID, limit int64) ([]*repopb.Event, error) {
 	var events []*repopb.Event
-	err := q.query(query, func(r *stmt) error {
+	err := q.Query(query, func(r Row) error {
 		ev, err := scanEvent(r, c)
 		events = append(events, ev)
 		return err
-	}, c.id, from, userID, limit)
+	}, c.ID, from, userID, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
@@ -104,13 +104,13 @@ func readEvents(q *conn, c *conversation, query string, from, userID, limit int6
 }
 
 // blankHidden takes the content from what a user hid, and from its edits: the log keeps its seqs without holes.
-func blankHidden(q *conn, conversationID, userID int64, events []*repopb.Event) error {
+func blankHidden(q Conn, conversationID, userID int64, events []*repopb.Event) error {
 	if len(events) == 0 || userID == 0 {
 		return nil
 	}
 	hidden := map[int64]bool{}
-	err := q.query("SELECT seq FROM hidden WHERE user_id = ? AND conversation_id = ? AND seq <= ?", func(r *stmt) error {
-		hidden[r.int64(0)] = true
+	err := q.Query("SELECT seq FROM hidden WHERE user_id = ? AND conversation_id = ? AND seq <= ?", func(r Row) error {
+		hidden[r.Int64(0)] = true
 		return nil
 	}, userID, conversationID, events[len(events)-1].GetSeq())
 	if err != nil {

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 
 // CreateJobs implements repo.Store.
 func (s *Store) CreateJobs(ctx context.Context, r *repopb.CreateJobsRequest) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.engine.Write(ctx, func(t *Tx) error {
 		for _, j := range r.GetJobs() {
 			payload := j.GetPayload()
 			if payload == nil {
 				payload = []byte{}
 			}
-			_, err := t.exec(`INSERT INTO jobs (kind, job_key, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?)
+			_, err := t.Exec(`INSERT INTO jobs (kind, job_key, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?)
 				ON CONFLICT (job_key) WHERE job_key <> '' AND dead = 0 DO NOTHING`,
 				j.GetKind(), j.GetKey(), payload, j.GetDueAt(), t.now)
 			if err != nil {
@@ -25,7 +25,7 @@ func (s *Store) CreateJobs(ctx context.Context, r *repopb.CreateJobsRequest) err
 		if r.GetDoneOutboxId() == 0 {
 			return nil
 		}
-		if _, err := t.exec("DELETE FROM outbox WHERE id = ?", r.GetDoneOutboxId()); err != nil {
+		if _, err := t.Exec("DELETE FROM outbox WHERE id = ?", r.GetDoneOutboxId()); err != nil {
 			return fmt.Errorf("delete outbox entry: %w", err)
 		}
 		return nil
@@ -34,23 +34,23 @@ func (s *Store) CreateJobs(ctx context.Context, r *repopb.CreateJobsRequest) err
 
 const jobColumns = "id, kind, job_key, payload, due_at, attempts, last_error, created_at"
 
-func scanJob(r *stmt) *repopb.Job {
+func scanJob(r Row) *repopb.Job {
 	return &repopb.Job{
-		Id: r.int64(0), Kind: r.text(1), Key: r.text(2), Payload: r.blob(3), DueAt: r.int64(4),
-		Attempts: r.int32(5), LastError: r.text(6), CreatedAt: r.int64(7),
+		Id: r.Int64(0), Kind: r.Text(1), Key: r.Text(2), Payload: r.Blob(3), DueAt: r.Int64(4),
+		Attempts: r.Int32(5), LastError: r.Text(6), CreatedAt: r.Int64(7),
 	}
 }
 
-// dueJobsQuery finds what is due, the longest due first.
-const dueJobsQuery = "SELECT " + jobColumns + " FROM jobs WHERE dead = 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+// DueJobsQuery finds what is due, the longest due first.
+const DueJobsQuery = "SELECT " + jobColumns + " FROM jobs WHERE dead = 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?"
 
 // ClaimJobs implements repo.Store. The lease is the job's next due time; the
 // jobs are returned with the time at which they were due.
 func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*repopb.Job, error) {
 	var out []*repopb.Job
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		out = nil
-		err := t.query(dueJobsQuery, func(row *stmt) error {
+		err := t.Query(DueJobsQuery, func(row Row) error {
 			out = append(out, scanJob(row))
 			return nil
 		}, t.now, r.GetLimit())
@@ -59,7 +59,7 @@ func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*r
 		}
 		for _, j := range out {
 			j.Attempts++
-			if _, err := t.exec("UPDATE jobs SET due_at = ?, attempts = ? WHERE id = ?", r.GetLeaseUntil(), j.GetAttempts(), j.GetId()); err != nil {
+			if _, err := t.Exec("UPDATE jobs SET due_at = ?, attempts = ? WHERE id = ?", r.GetLeaseUntil(), j.GetAttempts(), j.GetId()); err != nil {
 				return fmt.Errorf("lease job: %w", err)
 			}
 		}
@@ -73,16 +73,16 @@ func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*r
 
 // FinishJobs implements repo.Store. An outcome of a job that is gone or dead changes nothing.
 func (s *Store) FinishJobs(ctx context.Context, r *repopb.FinishJobsRequest) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.engine.Write(ctx, func(t *Tx) error {
 		for _, o := range r.GetOutcomes() {
 			var err error
 			switch {
 			case o.GetDone():
-				_, err = t.exec("DELETE FROM jobs WHERE id = ? AND dead = 0", o.GetId())
+				_, err = t.Exec("DELETE FROM jobs WHERE id = ? AND dead = 0", o.GetId())
 			case o.GetDead():
-				_, err = t.exec("UPDATE jobs SET dead = 1, last_error = ? WHERE id = ? AND dead = 0", o.GetError(), o.GetId())
+				_, err = t.Exec("UPDATE jobs SET dead = 1, last_error = ? WHERE id = ? AND dead = 0", o.GetError(), o.GetId())
 			default:
-				_, err = t.exec("UPDATE jobs SET due_at = ?, last_error = ? WHERE id = ? AND dead = 0", o.GetDueAt(), o.GetError(), o.GetId())
+				_, err = t.Exec("UPDATE jobs SET due_at = ?, last_error = ? WHERE id = ? AND dead = 0", o.GetDueAt(), o.GetError(), o.GetId())
 			}
 			if err != nil {
 				return fmt.Errorf("finish job: %w", err)

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 // requeueBatch bounds what one transaction of RequeueJobs does.
 const requeueBatch = 1000
 
-const deadJobsQuery = "SELECT " + jobColumns + " FROM jobs WHERE dead = 1 AND id < ? ORDER BY id DESC LIMIT ?"
+const DeadJobsQuery = "SELECT " + jobColumns + " FROM jobs WHERE dead = 1 AND id < ? ORDER BY id DESC LIMIT ?"
 
 // DeadJobs implements repo.Store.
 func (s *Store) DeadJobs(ctx context.Context, r *repopb.ListDeadJobsRequest) (*repopb.ListDeadJobsResponse, error) {
@@ -20,9 +20,9 @@ func (s *Store) DeadJobs(ctx context.Context, r *repopb.ListDeadJobsRequest) (*r
 		before = math.MaxInt64
 	}
 	var out *repopb.ListDeadJobsResponse
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		out = &repopb.ListDeadJobsResponse{}
-		err := q.query(deadJobsQuery, func(row *stmt) error {
+		err := q.Query(DeadJobsQuery, func(row Row) error {
 			if len(out.GetJobs()) == int(r.GetLimit()) {
 				out.HasMore = true
 				return nil
@@ -45,15 +45,15 @@ func (s *Store) DeadJobs(ctx context.Context, r *repopb.ListDeadJobsRequest) (*r
 // transactions, so that no other write waits for long.
 func (s *Store) RequeueJobs(ctx context.Context, r *repopb.RequeueJobsRequest) (int64, error) {
 	if ids := r.GetIds(); len(ids) > 0 {
-		return s.requeue(ctx, func(*tx) ([]int64, error) { return ids, nil })
+		return s.requeue(ctx, func(*Tx) ([]int64, error) { return ids, nil })
 	}
 	total := int64(0)
 	for {
 		seen := 0
-		n, err := s.requeue(ctx, func(t *tx) ([]int64, error) {
+		n, err := s.requeue(ctx, func(t *Tx) ([]int64, error) {
 			var ids []int64
-			err := t.query("SELECT id FROM jobs WHERE dead = 1 ORDER BY id LIMIT ?", func(row *stmt) error {
-				ids = append(ids, row.int64(0))
+			err := t.Query("SELECT id FROM jobs WHERE dead = 1 ORDER BY id LIMIT ?", func(row Row) error {
+				ids = append(ids, row.Int64(0))
 				return nil
 			}, requeueBatch)
 			seen = len(ids)
@@ -66,8 +66,8 @@ func (s *Store) RequeueJobs(ctx context.Context, r *repopb.RequeueJobsRequest) (
 	}
 }
 
-func (s *Store) requeue(ctx context.Context, which func(t *tx) ([]int64, error)) (requeued int64, err error) {
-	err = s.write(ctx, func(t *tx) error {
+func (s *Store) requeue(ctx context.Context, which func(t *Tx) ([]int64, error)) (requeued int64, err error) {
+	err = s.engine.Write(ctx, func(t *Tx) error {
 		requeued = 0
 		ids, err := which(t)
 		if err != nil {
@@ -75,12 +75,12 @@ func (s *Store) requeue(ctx context.Context, which func(t *tx) ([]int64, error))
 		}
 		for _, id := range ids {
 			// A live job with its key does the work already.
-			_, err := t.exec(`DELETE FROM jobs WHERE id = ? AND dead = 1 AND job_key <> ''
+			_, err := t.Exec(`DELETE FROM jobs WHERE id = ? AND dead = 1 AND job_key <> ''
 				AND EXISTS (SELECT 1 FROM jobs l WHERE l.job_key = jobs.job_key AND l.job_key <> '' AND l.dead = 0)`, id)
 			if err != nil {
 				return fmt.Errorf("delete dead job: %w", err)
 			}
-			n, err := t.exec("UPDATE jobs SET dead = 0, attempts = 0, due_at = ? WHERE id = ? AND dead = 1", t.now, id)
+			n, err := t.Exec("UPDATE jobs SET dead = 0, attempts = 0, due_at = ? WHERE id = ? AND dead = 1", t.now, id)
 			if err != nil {
 				return fmt.Errorf("requeue job: %w", err)
 			}

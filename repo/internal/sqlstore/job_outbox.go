@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -8,17 +8,17 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-const outboxQuery = "SELECT id, ranges FROM outbox WHERE created_at < ? ORDER BY created_at, id LIMIT ?"
+const OutboxQuery = "SELECT id, ranges FROM outbox WHERE created_at < ? ORDER BY created_at, id LIMIT ?"
 
 // Outbox implements repo.Store.
 func (s *Store) Outbox(ctx context.Context, r *repopb.ListOutboxRequest) ([]*repopb.OutboxEntry, error) {
 	var out []*repopb.OutboxEntry
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		out = nil
-		err := q.query(outboxQuery, func(row *stmt) error {
-			e := &repopb.OutboxEntry{Id: row.int64(0)}
+		err := q.Query(OutboxQuery, func(row Row) error {
+			e := &repopb.OutboxEntry{Id: row.Int64(0)}
 			var ranges [][3]int64
-			if err := json.Unmarshal([]byte(row.text(1)), &ranges); err != nil {
+			if err := json.Unmarshal([]byte(row.Text(1)), &ranges); err != nil {
 				return fmt.Errorf("decode outbox entry %d: %w", e.GetId(), err)
 			}
 			for _, v := range ranges {
@@ -41,7 +41,7 @@ func (s *Store) Outbox(ctx context.Context, r *repopb.ListOutboxRequest) ([]*rep
 // Stats implements repo.Store.
 func (s *Store) Stats(ctx context.Context) (*repopb.StatsResponse, error) {
 	out := &repopb.StatsResponse{}
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		for _, c := range []struct {
 			to  *int64
 			sql string
@@ -52,7 +52,7 @@ func (s *Store) Stats(ctx context.Context) (*repopb.StatsResponse, error) {
 			{&out.PendingJobs, "SELECT COUNT(*) FROM jobs WHERE dead = 0"},
 		} {
 			var err error
-			if *c.to, _, err = q.queryInt(c.sql); err != nil {
+			if *c.to, _, err = q.QueryInt(c.sql); err != nil {
 				return fmt.Errorf("count: %w", err)
 			}
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -16,11 +16,11 @@ var errNoConversation = errs.New(errs.NotFound, "no such conversation")
 // stored all the same, without a hole.
 func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
 	var resp *repopb.CreateMessagesResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		resp = &repopb.CreateMessagesResponse{Results: make([]*repopb.CreateMessageResult, len(r.GetMessages()))}
 		results := make([]repopb.CreateMessageResult, len(r.GetMessages()))
 		events := make([]repopb.Event, len(r.GetMessages()))
-		senders := make(map[*member]struct{})
+		senders := make(map[*Member]struct{})
 		for i, m := range r.GetMessages() {
 			result := &results[i]
 			resp.Results[i] = result
@@ -52,13 +52,18 @@ func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequ
 	return resp, nil
 }
 
-// insertMessage is ignored when the key was used: a cheaper check than ON CONFLICT. Any other reason is found out by firstResult.
-const insertMessage = `INSERT OR IGNORE INTO messages
-	(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
-	VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// MessageRow is a message with its place in the log.
+type MessageRow struct {
+	Message   *repopb.NewMessage
+	Seq       int64
+	CreatedAt int64
+	Count     int64 // messages of the conversation up to and including it
+	Sent      int64 // those of its sender
+	Hash      int64 // of the body
+}
 
 // createMessage stores one message and fills its result. Its *errs.Error is the message's, any other the batch's.
-func (t *tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageResult, ev *repopb.Event, senders map[*member]struct{}) error {
+func (t *Tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageResult, ev *repopb.Event, senders map[*Member]struct{}) error {
 	c, err := t.conversation(m.GetConversationId())
 	if err != nil {
 		return fmt.Errorf("read conversation: %w", err)
@@ -75,8 +80,9 @@ func (t *tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageRes
 		}
 		return refusal
 	}
-	seq, sent := c.lastSeq+1, sender.sentIn(c)+1
-	inserted, err := t.insertMessage(m, c, seq, sent, hash)
+	seq, sent := c.LastSeq+1, sender.sentIn(c)+1
+	t.writes++
+	inserted, err := t.back.InsertMessage(MessageRow{Message: m, Seq: seq, CreatedAt: t.now, Count: c.Total + 1, Sent: sent, Hash: hash})
 	if err != nil {
 		return err
 	}
@@ -87,76 +93,50 @@ func (t *tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageRes
 		}
 		return err
 	}
-	c.lastSeq, c.shownSeq, c.updatedAt = seq, seq, t.now
-	c.total++
-	if i := c.sideOf(sender.userID); i >= 0 {
-		c.side[i].sent = sent
+	c.LastSeq, c.ShownSeq, c.UpdatedAt = seq, seq, t.now
+	c.Total++
+	if i := c.SideOf(sender.UserID); i >= 0 {
+		c.Side[i].Sent = sent
 	} else {
-		sender.sent = sent
+		sender.Sent = sent
 		senders[sender] = struct{}{}
 	}
 	t.messages++
-	ev.ConversationId, ev.Seq, ev.Kind, ev.UserId, ev.CreatedAt = c.id, seq, repopb.EventKind_EVENT_KIND_MESSAGE, m.GetSenderId(), t.now
+	ev.ConversationId, ev.Seq, ev.Kind, ev.UserId, ev.CreatedAt = c.ID, seq, repopb.EventKind_EVENT_KIND_MESSAGE, m.GetSenderId(), t.now
 	ev.Content, ev.MessageType, ev.Status = m.GetContent(), m.GetMessageType(), repopb.MessageStatus_MESSAGE_STATUS_SENT
 	if m.GetEchoClientMsgId() {
 		ev.ClientMsgId = m.GetClientMsgId()
 	}
-	ev.ConversationType, ev.PeerId = c.kind, c.peerOf(m.GetSenderId())
+	ev.ConversationType, ev.PeerId = c.Kind, c.peerOf(m.GetSenderId())
 	result.Event = ev
 	return nil
 }
 
 // mayWrite is the final word on who may write: refusal says why not.
-func (t *tx) mayWrite(c *conversation, userID int64) (sender *member, refusal *errs.Error, err error) {
+func (t *Tx) mayWrite(c *Conversation, userID int64) (sender *Member, refusal *errs.Error, err error) {
 	if c == nil {
 		return nil, errNoConversation, nil
 	}
-	sender, err = t.member(c.id, userID)
+	sender, err = t.member(c.ID, userID)
 	switch {
 	case err != nil:
 		return nil, nil, fmt.Errorf("read member: %w", err)
 	case !sender.active():
 		return nil, errNoConversation, nil
-	case c.dissolvedAt != 0:
+	case c.DissolvedAt != 0:
 		return nil, errs.New(errs.Conflict, "the group is dissolved"), nil
-	case sender.mutedUntil > t.now:
-		return nil, errs.New(errs.Forbidden, "you are muted in this group").With("muted_until", strconv.FormatInt(sender.mutedUntil, 10)), nil
+	case sender.MutedUntil > t.now:
+		return nil, errs.New(errs.Forbidden, "you are muted in this group").With("muted_until", strconv.FormatInt(sender.MutedUntil, 10)), nil
 	}
 	return sender, nil, nil
 }
 
-// insertMessage reports false when the sender used the key before.
-func (t *tx) insertMessage(m *repopb.NewMessage, c *conversation, seq, sent, hash int64) (bool, error) {
-	s, err := t.c.prepare(insertMessage)
-	if err != nil {
-		return false, err
-	}
-	t.writes++
-	mark, mem := s.begin(len(m.GetMessageType()) + len(m.GetContent()) + len(m.GetClientMsgId()))
-	defer s.end(mark)
-	s.bindInt(1, c.id)
-	s.bindInt(2, seq)
-	s.bindInt(3, m.GetSenderId())
-	s.bindInt(4, t.now)
-	s.bindInt(5, c.total+1)
-	s.bindInt(6, sent)
-	mem = s.bindText(7, mem, m.GetMessageType())
-	mem = s.bindText(8, mem, m.GetContent())
-	s.bindText(9, mem, m.GetClientMsgId())
-	s.bindInt(10, boolInt(m.GetEchoClientMsgId()))
-	s.bindInt(11, hash)
-	if _, err := s.step(); err != nil {
-		return false, fmt.Errorf("insert message: %w", err)
-	}
-	return t.c.changes() == 1, nil
-}
-
 // firstResult answers a retry with what its first try stored: the message as it stands. The same key with another body
 // is a Conflict.
-func (t *tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.CreateMessageResult) (found bool, err error) {
+func (t *Tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.CreateMessageResult) (found bool, err error) {
 	var conversationID, seq, firstHash int64
-	err = t.query("SELECT conversation_id, seq, body_hash FROM messages WHERE user_id = ? AND dedupe_key = ?", func(r *stmt) error {
-		conversationID, seq, firstHash, found = r.int64(0), r.int64(1), r.int64(2), true
+	err = t.Query("SELECT conversation_id, seq, body_hash FROM messages WHERE user_id = ? AND dedupe_key = ?", func(r Row) error {
+		conversationID, seq, firstHash, found = r.Int64(0), r.Int64(1), r.Int64(2), true
 		return nil
 	}, m.GetSenderId(), m.GetClientMsgId())
 	if err != nil || !found {
@@ -175,11 +155,11 @@ func (t *tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.Create
 }
 
 // readEvent reads one log entry, nil when there is none.
-func readEvent(q *conn, c *conversation, seq int64) (ev *repopb.Event, err error) {
-	err = q.query("SELECT "+eventColumns+" FROM messages m WHERE m.conversation_id = ? AND m.seq = ?", func(r *stmt) (err error) {
+func readEvent(q Conn, c *Conversation, seq int64) (ev *repopb.Event, err error) {
+	err = q.Query("SELECT "+eventColumns+" FROM messages m WHERE m.conversation_id = ? AND m.seq = ?", func(r Row) (err error) {
 		ev, err = scanEvent(r, c)
 		return err
-	}, c.id, seq)
+	}, c.ID, seq)
 	if err != nil {
 		return nil, fmt.Errorf("read event: %w", err)
 	}
@@ -187,8 +167,8 @@ func readEvent(q *conn, c *conversation, seq int64) (ev *repopb.Event, err error
 }
 
 // saveSent stores how many messages a group's member has sent.
-func (t *tx) saveSent(m *member) error {
-	_, err := t.exec("UPDATE members SET sent = ? WHERE conversation_id = ? AND user_id = ?", m.sent, m.conversationID, m.userID)
+func (t *Tx) saveSent(m *Member) error {
+	_, err := t.Exec("UPDATE members SET sent = ? WHERE conversation_id = ? AND user_id = ?", m.Sent, m.ConversationID, m.UserID)
 	if err != nil {
 		return fmt.Errorf("save the count of sent messages: %w", err)
 	}
@@ -197,7 +177,7 @@ func (t *tx) saveSent(m *member) error {
 }
 
 // addOutbox records which log entries a batch added, so that a crash before the push decision is noticed.
-func (t *tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
+func (t *Tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
 	var ranges [][3]int64
 	at := map[int64]int{}
 	for _, r := range results {
@@ -220,7 +200,7 @@ func (t *tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
 		return 0, fmt.Errorf("encode outbox: %w", err)
 	}
 	t.writes++
-	id, _, err := t.queryInt("INSERT INTO outbox (created_at, ranges) VALUES (?, ?) RETURNING id", t.now, string(b))
+	id, _, err := t.QueryInt("INSERT INTO outbox (created_at, ranges) VALUES (?, ?) RETURNING id", t.now, string(b))
 	if err != nil {
 		return 0, fmt.Errorf("insert outbox: %w", err)
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 var errNoMessage = errs.New(errs.NotFound, "no such message")
 
 // message finds a message that a member wants to change.
-func (t *tx) message(conversationID, seq, actorID int64) (c *conversation, actor *member, ev *repopb.Event, err error) {
+func (t *Tx) message(conversationID, seq, actorID int64) (c *Conversation, actor *Member, ev *repopb.Event, err error) {
 	if c, err = t.conversation(conversationID); err != nil {
 		return nil, nil, nil, fmt.Errorf("read conversation: %w", err)
 	}
@@ -36,7 +36,7 @@ func (t *tx) message(conversationID, seq, actorID int64) (c *conversation, actor
 // EditMessage implements repo.Store.
 func (s *Store) EditMessage(ctx context.Context, r *repopb.EditMessageRequest) (*repopb.Event, error) {
 	var edit *repopb.Event
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		c, actor, ev, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetActorId())
 		if err != nil {
 			return err
@@ -48,12 +48,12 @@ func (s *Store) EditMessage(ctx context.Context, r *repopb.EditMessageRequest) (
 			return errs.New(errs.Conflict, "the message is recalled")
 		case ev.GetCreatedAt() < r.GetNotBefore():
 			return errs.New(errs.Conflict, "the message is too old to be edited")
-		case c.dissolvedAt != 0:
+		case c.DissolvedAt != 0:
 			return errs.New(errs.Conflict, "the group is dissolved")
-		case actor.mutedUntil > t.now:
+		case actor.MutedUntil > t.now:
 			return errs.New(errs.Forbidden, "you are muted in this group")
 		}
-		_, err = t.exec("UPDATE messages SET content = ?, updated_at = ? WHERE conversation_id = ? AND seq = ?", r.GetContent(), t.now, c.id, r.GetSeq())
+		_, err = t.Exec("UPDATE messages SET content = ?, updated_at = ? WHERE conversation_id = ? AND seq = ?", r.GetContent(), t.now, c.ID, r.GetSeq())
 		if err != nil {
 			return fmt.Errorf("edit message: %w", err)
 		}
@@ -70,11 +70,11 @@ func (s *Store) EditMessage(ctx context.Context, r *repopb.EditMessageRequest) (
 
 // HideMessage implements repo.Store.
 func (s *Store) HideMessage(ctx context.Context, r *repopb.HideMessageRequest) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.engine.Write(ctx, func(t *Tx) error {
 		if _, _, _, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetUserId()); err != nil {
 			return err
 		}
-		_, err := t.exec("INSERT INTO hidden (user_id, conversation_id, seq, hidden_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		_, err := t.Exec("INSERT INTO hidden (user_id, conversation_id, seq, hidden_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			r.GetUserId(), r.GetConversationId(), r.GetSeq(), t.now)
 		if err != nil {
 			return fmt.Errorf("hide message: %w", err)
@@ -98,7 +98,7 @@ func (s *Store) UpdateMessageStatus(ctx context.Context, r *repopb.UpdateMessage
 // recall wipes a message's content. Edits keep none of their own, so nothing of it survives.
 func (s *Store) recall(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
 	var resp *repopb.UpdateMessageStatusResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		c, actor, ev, err := t.message(r.GetConversationId(), r.GetSeq(), r.GetActorId())
 		if err != nil {
 			return err
@@ -106,11 +106,11 @@ func (s *Store) recall(ctx context.Context, r *repopb.UpdateMessageStatusRequest
 		if err := t.mayRecall(c, actor, ev, r.GetNotBefore()); err != nil {
 			return err
 		}
-		_, err = t.exec("UPDATE messages SET content = '', recalled = 1, updated_at = ? WHERE conversation_id = ? AND seq = ?", t.now, c.id, r.GetSeq())
+		_, err = t.Exec("UPDATE messages SET content = '', recalled = 1, updated_at = ? WHERE conversation_id = ? AND seq = ?", t.now, c.ID, r.GetSeq())
 		if err != nil {
 			return fmt.Errorf("recall message: %w", err)
 		}
-		resp = &repopb.UpdateMessageStatusResponse{Type: c.kind, PeerId: c.peerOf(r.GetActorId()), Seq: r.GetSeq(), Event: &repopb.Event{
+		resp = &repopb.UpdateMessageStatusResponse{Type: c.Kind, PeerId: c.peerOf(r.GetActorId()), Seq: r.GetSeq(), Event: &repopb.Event{
 			Kind: repopb.EventKind_EVENT_KIND_RECALL, UserId: r.GetActorId(), TargetSeq: r.GetSeq(), PeerId: c.peerOf(r.GetActorId()),
 		}}
 		return t.append(c, resp.GetEvent())
@@ -122,20 +122,20 @@ func (s *Store) recall(ctx context.Context, r *repopb.UpdateMessageStatusRequest
 }
 
 // mayRecall lets senders recall their own within a time, and owners and admins what those below them sent.
-func (t *tx) mayRecall(c *conversation, actor *member, ev *repopb.Event, notBefore int64) error {
+func (t *Tx) mayRecall(c *Conversation, actor *Member, ev *repopb.Event, notBefore int64) error {
 	switch {
 	case ev.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_RECALLED:
 		return errs.New(errs.Conflict, "the message is recalled already")
-	case c.dissolvedAt != 0:
+	case c.DissolvedAt != 0:
 		return errs.New(errs.Conflict, "the group is dissolved")
 	}
-	moderates := c.kind == repopb.ConversationType_CONVERSATION_TYPE_GROUP && actor.role >= repopb.Role_ROLE_ADMIN
-	if ev.GetUserId() != actor.userID {
-		sender, err := t.member(c.id, ev.GetUserId())
+	moderates := c.Kind == repopb.ConversationType_CONVERSATION_TYPE_GROUP && actor.Role >= repopb.Role_ROLE_ADMIN
+	if ev.GetUserId() != actor.UserID {
+		sender, err := t.member(c.ID, ev.GetUserId())
 		if err != nil {
 			return fmt.Errorf("read member: %w", err)
 		}
-		if !moderates || sender.active() && sender.role >= actor.role {
+		if !moderates || sender.active() && sender.Role >= actor.Role {
 			return errs.New(errs.Forbidden, "only the sender, or who ranks above in the group, can recall a message")
 		}
 		return nil
@@ -149,7 +149,7 @@ func (t *tx) mayRecall(c *conversation, actor *member, ev *repopb.Event, notBefo
 // movePointer moves a member's read or delivered pointer forward. What is read is delivered.
 func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
 	var resp *repopb.UpdateMessageStatusResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		c, err := t.conversation(r.GetConversationId())
 		if err != nil {
 			return fmt.Errorf("read conversation: %w", err)
@@ -157,28 +157,28 @@ func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRe
 		if c == nil {
 			return errNoConversation
 		}
-		m, err := t.member(c.id, r.GetActorId())
+		m, err := t.member(c.ID, r.GetActorId())
 		if err != nil {
 			return fmt.Errorf("read member: %w", err)
 		}
 		if !m.active() {
 			return errNoConversation
 		}
-		seq := min(r.GetSeq(), c.lastSeq)
-		resp = &repopb.UpdateMessageStatusResponse{Type: c.kind, PeerId: c.peerOf(r.GetActorId())}
+		seq := min(r.GetSeq(), c.LastSeq)
+		resp = &repopb.UpdateMessageStatusResponse{Type: c.Kind, PeerId: c.peerOf(r.GetActorId())}
 		read := r.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_READ
-		if read && seq > m.readSeq {
+		if read && seq > m.ReadSeq {
 			if err := t.markRead(c, m, seq); err != nil {
 				return err
 			}
 			resp.Moved = true
-		} else if !read && seq > m.deliveredSeq {
-			m.deliveredSeq = seq
+		} else if !read && seq > m.DeliveredSeq {
+			m.DeliveredSeq = seq
 			resp.Moved = true
 		}
-		resp.Seq = m.deliveredSeq
+		resp.Seq = m.DeliveredSeq
 		if read {
-			resp.Seq = m.readSeq
+			resp.Seq = m.ReadSeq
 		}
 		if !resp.GetMoved() {
 			return nil
@@ -192,26 +192,26 @@ func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRe
 }
 
 // markRead notes how many messages lie up to seq, in all and of the member itself.
-func (t *tx) markRead(c *conversation, m *member, seq int64) error {
-	count, sent := c.total, m.sentIn(c)
-	if seq < c.lastSeq {
+func (t *Tx) markRead(c *Conversation, m *Member, seq int64) error {
+	count, sent := c.Total, m.sentIn(c)
+	if seq < c.LastSeq {
 		var err error
-		if count, _, err = t.queryInt("SELECT count_no FROM messages WHERE conversation_id = ? AND seq = ?", c.id, seq); err != nil {
+		if count, _, err = t.QueryInt("SELECT count_no FROM messages WHERE conversation_id = ? AND seq = ?", c.ID, seq); err != nil {
 			return fmt.Errorf("count messages: %w", err)
 		}
 		// Own messages: those up to the old pointer and those since, or all less those that follow; whichever range is shorter.
-		from, to, sign, base := m.readSeq, seq, int64(1), m.readSent
-		if c.lastSeq-seq < seq-m.readSeq {
-			from, to, sign, base = seq, c.lastSeq, -1, sent
+		from, to, sign, base := m.ReadSeq, seq, int64(1), m.ReadSent
+		if c.LastSeq-seq < seq-m.ReadSeq {
+			from, to, sign, base = seq, c.LastSeq, -1, sent
 		}
-		own, _, err := t.queryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1",
-			c.id, from, to, m.userID)
+		own, _, err := t.QueryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1",
+			c.ID, from, to, m.UserID)
 		if err != nil {
 			return fmt.Errorf("count own messages: %w", err)
 		}
 		sent = base + sign*own
 	}
-	m.readSeq, m.readCount, m.readSent, m.readAt = seq, count, sent, t.now
-	m.deliveredSeq = max(m.deliveredSeq, seq)
+	m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = seq, count, sent, t.now
+	m.DeliveredSeq = max(m.DeliveredSeq, seq)
 	return nil
 }

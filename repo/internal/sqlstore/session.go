@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -14,23 +14,20 @@ const (
 	maxListedSessions = 1000
 )
 
-// liveSessionsQuery reads the unrevoked sessions of a user, the oldest first.
-const liveSessionsQuery = "SELECT " + sessionColumns + " FROM sessions WHERE user_id = ? AND revoked_at = 0 ORDER BY created_at, id"
+// LiveSessionsQuery reads the unrevoked sessions of a user, the oldest first.
+const LiveSessionsQuery = "SELECT " + sessionColumns + " FROM sessions WHERE user_id = ? AND revoked_at = 0 ORDER BY created_at, id"
 
-func scanSession(r *stmt) *repopb.Session {
+func scanSession(r Row) *repopb.Session {
 	return &repopb.Session{
-		Id: r.int64(0), UserId: r.int64(1), DeviceId: r.text(2), Platform: r.text(3), CreatedAt: r.int64(4),
-		LastSeenAt: r.int64(5), ExpiresAt: r.int64(6), RevokedAt: r.int64(7),
+		Id: r.Int64(0), UserId: r.Int64(1), DeviceId: r.Text(2), Platform: r.Text(3), CreatedAt: r.Int64(4),
+		LastSeenAt: r.Int64(5), ExpiresAt: r.Int64(6), RevokedAt: r.Int64(7),
 	}
 }
 
 // liveSessions returns a user's unrevoked sessions, the oldest first.
-func liveSessions(q interface {
-	query(sql string, each func(r *stmt) error, args ...any) error
-}, userID int64,
-) ([]*repopb.Session, error) {
+func liveSessions(q Conn, userID int64) ([]*repopb.Session, error) {
 	var list []*repopb.Session
-	err := q.query(liveSessionsQuery, func(r *stmt) error {
+	err := q.Query(LiveSessionsQuery, func(r Row) error {
 		list = append(list, scanSession(r))
 		return nil
 	}, userID)
@@ -41,8 +38,8 @@ func liveSessions(q interface {
 }
 
 // revokeSession ends a session; its tokens die with it.
-func (t *tx) revokeSession(id int64) error {
-	if _, err := t.exec("UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at = 0", t.now, id); err != nil {
+func (t *Tx) revokeSession(id int64) error {
+	if _, err := t.Exec("UPDATE sessions SET revoked_at = ? WHERE id = ? AND revoked_at = 0", t.now, id); err != nil {
 		return fmt.Errorf("revoke session: %w", err)
 	}
 	return nil
@@ -51,7 +48,7 @@ func (t *tx) revokeSession(id int64) error {
 // CreateSession implements repo.Store.
 func (s *Store) CreateSession(ctx context.Context, r *repopb.CreateSessionRequest) (*repopb.CreateSessionResponse, error) {
 	var resp *repopb.CreateSessionResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		in := r.GetSession()
 		live, err := liveSessions(t, in.GetUserId())
 		if err != nil {
@@ -77,7 +74,7 @@ func (s *Store) CreateSession(ctx context.Context, r *repopb.CreateSessionReques
 				resp.Replaced = append(resp.Replaced, old)
 			}
 		}
-		_, err = t.exec("INSERT INTO sessions (id, user_id, device_id, platform, created_at, last_seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		_, err = t.Exec("INSERT INTO sessions (id, user_id, device_id, platform, created_at, last_seen_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
 			id, in.GetUserId(), in.GetDeviceId(), in.GetPlatform(), t.now, t.now, in.GetExpiresAt())
 		if err != nil {
 			return fmt.Errorf("insert session: %w", err)
@@ -90,8 +87,8 @@ func (s *Store) CreateSession(ctx context.Context, r *repopb.CreateSessionReques
 	return resp, nil
 }
 
-func (t *tx) addRefreshToken(hash []byte, sessionID, expiresAt int64) error {
-	_, err := t.exec("INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES (?, ?, ?)", hash, sessionID, expiresAt)
+func (t *Tx) addRefreshToken(hash []byte, sessionID, expiresAt int64) error {
+	_, err := t.Exec("INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES (?, ?, ?)", hash, sessionID, expiresAt)
 	if err != nil {
 		return fmt.Errorf("insert refresh token: %w", err)
 	}
@@ -101,11 +98,11 @@ func (t *tx) addRefreshToken(hash []byte, sessionID, expiresAt int64) error {
 // RotateSession implements repo.Store.
 func (s *Store) RotateSession(ctx context.Context, r *repopb.RotateSessionRequest) (*repopb.RotateSessionResponse, error) {
 	var resp *repopb.RotateSessionResponse
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		resp = &repopb.RotateSessionResponse{}
 		var sessionID, tokenExpires, usedAt int64
-		err := t.query("SELECT session_id, expires_at, used_at FROM refresh_tokens WHERE token_hash = ?", func(r *stmt) error {
-			sessionID, tokenExpires, usedAt = r.int64(0), r.int64(1), r.int64(2)
+		err := t.Query("SELECT session_id, expires_at, used_at FROM refresh_tokens WHERE token_hash = ?", func(r Row) error {
+			sessionID, tokenExpires, usedAt = r.Int64(0), r.Int64(1), r.Int64(2)
 			return nil
 		}, r.GetRefreshHash())
 		if err != nil {
@@ -125,17 +122,17 @@ func (s *Store) RotateSession(ctx context.Context, r *repopb.RotateSessionReques
 			return t.revokeSession(sessionID)
 		}
 		// Used tokens of a session that expired meanwhile can be presented no more.
-		if _, err := t.exec("DELETE FROM refresh_tokens WHERE session_id = ? AND expires_at <= ?", sessionID, t.now); err != nil {
+		if _, err := t.Exec("DELETE FROM refresh_tokens WHERE session_id = ? AND expires_at <= ?", sessionID, t.now); err != nil {
 			return fmt.Errorf("delete expired refresh tokens: %w", err)
 		}
-		if _, err := t.exec("UPDATE refresh_tokens SET used_at = ? WHERE token_hash = ?", t.now, r.GetRefreshHash()); err != nil {
+		if _, err := t.Exec("UPDATE refresh_tokens SET used_at = ? WHERE token_hash = ?", t.now, r.GetRefreshHash()); err != nil {
 			return fmt.Errorf("use refresh token: %w", err)
 		}
 		if err := t.addRefreshToken(r.GetNextRefreshHash(), sessionID, r.GetExpiresAt()); err != nil {
 			return err
 		}
 		session.LastSeenAt, session.ExpiresAt = t.now, r.GetExpiresAt()
-		if _, err := t.exec("UPDATE sessions SET last_seen_at = ?, expires_at = ? WHERE id = ?", t.now, r.GetExpiresAt(), sessionID); err != nil {
+		if _, err := t.Exec("UPDATE sessions SET last_seen_at = ?, expires_at = ? WHERE id = ?", t.now, r.GetExpiresAt(), sessionID); err != nil {
 			return fmt.Errorf("prolong session: %w", err)
 		}
 		return nil
@@ -147,11 +144,8 @@ func (s *Store) RotateSession(ctx context.Context, r *repopb.RotateSessionReques
 }
 
 // readSession returns nil for a session that does not exist.
-func readSession(q interface {
-	query(sql string, each func(r *stmt) error, args ...any) error
-}, id int64,
-) (session *repopb.Session, err error) {
-	err = q.query("SELECT "+sessionColumns+" FROM sessions WHERE id = ?", func(r *stmt) error {
+func readSession(q Conn, id int64) (session *repopb.Session, err error) {
+	err = q.Query("SELECT "+sessionColumns+" FROM sessions WHERE id = ?", func(r Row) error {
 		session = scanSession(r)
 		return nil
 	}, id)
@@ -164,7 +158,7 @@ func readSession(q interface {
 // Session implements repo.Store.
 func (s *Store) Session(ctx context.Context, id int64) (*repopb.Session, error) {
 	var session *repopb.Session
-	err := s.read(ctx, func(q *conn) (err error) {
+	err := s.engine.Read(ctx, func(q Conn) (err error) {
 		session, err = readSession(q, id)
 		return err
 	})
@@ -180,10 +174,10 @@ func (s *Store) Session(ctx context.Context, id int64) (*repopb.Session, error) 
 // ListSessions implements repo.Store.
 func (s *Store) ListSessions(ctx context.Context, userID int64) ([]*repopb.Session, error) {
 	var list []*repopb.Session
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		list = nil
-		return q.query("SELECT "+sessionColumns+" FROM sessions WHERE user_id = ? AND revoked_at = 0 ORDER BY created_at DESC, id DESC LIMIT ?",
-			func(r *stmt) error {
+		return q.Query("SELECT "+sessionColumns+" FROM sessions WHERE user_id = ? AND revoked_at = 0 ORDER BY created_at DESC, id DESC LIMIT ?",
+			func(r Row) error {
 				list = append(list, scanSession(r))
 				return nil
 			}, userID, int64(maxListedSessions))
@@ -194,7 +188,7 @@ func (s *Store) ListSessions(ctx context.Context, userID int64) ([]*repopb.Sessi
 // RevokeSessions implements repo.Store.
 func (s *Store) RevokeSessions(ctx context.Context, r *repopb.RevokeSessionsRequest) (*repopb.RevokedSessions, error) {
 	var revoked *repopb.RevokedSessions
-	err := s.write(ctx, func(t *tx) (err error) {
+	err := s.engine.Write(ctx, func(t *Tx) (err error) {
 		wanted := make(map[int64]bool, len(r.GetSessionIds()))
 		for _, id := range r.GetSessionIds() {
 			wanted[id] = true
@@ -211,7 +205,7 @@ func (s *Store) RevokeSessions(ctx context.Context, r *repopb.RevokeSessionsRequ
 }
 
 // revokeWhere ends those of a user's sessions that match.
-func (t *tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.RevokedSessions, error) {
+func (t *Tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.RevokedSessions, error) {
 	live, err := liveSessions(t, userID)
 	if err != nil {
 		return nil, err
@@ -232,8 +226,8 @@ func (t *tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.Revok
 // SetPassword implements repo.Store.
 func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (*repopb.RevokedSessions, error) {
 	var revoked *repopb.RevokedSessions
-	err := s.write(ctx, func(t *tx) (err error) {
-		expected, found, err := t.queryInt("SELECT ?1 = '' OR password_hash = ?1 FROM users WHERE id = ?2", r.GetExpectedHash(), r.GetUserId())
+	err := s.engine.Write(ctx, func(t *Tx) (err error) {
+		expected, found, err := t.QueryInt("SELECT ?1 = '' OR password_hash = ?1 FROM users WHERE id = ?2", r.GetExpectedHash(), r.GetUserId())
 		switch {
 		case err != nil:
 			return fmt.Errorf("read user: %w", err)
@@ -242,7 +236,7 @@ func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (
 		case expected == 0:
 			return errs.New(errs.Conflict, "the password was changed meanwhile")
 		}
-		if _, err := t.exec("UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", r.GetPasswordHash(), t.now, r.GetUserId()); err != nil {
+		if _, err := t.Exec("UPDATE users SET password_hash = ?, updated_at = ? WHERE id = ?", r.GetPasswordHash(), t.now, r.GetUserId()); err != nil {
 			return fmt.Errorf("set password: %w", err)
 		}
 		revoked, err = t.revokeWhere(r.GetUserId(), func(id int64) bool { return !r.GetKeepAllSessions() && id != r.GetKeepSessionId() })
@@ -256,9 +250,9 @@ func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (
 
 // TouchSessions implements repo.Store.
 func (s *Store) TouchSessions(ctx context.Context, r *repopb.TouchSessionsRequest) error {
-	return s.write(ctx, func(t *tx) error {
+	return s.engine.Write(ctx, func(t *Tx) error {
 		for _, id := range r.GetSessionIds() {
-			if _, err := t.exec("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", r.GetLastSeenAt(), id); err != nil {
+			if _, err := t.Exec("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", r.GetLastSeenAt(), id); err != nil {
 				return fmt.Errorf("touch session: %w", err)
 			}
 		}

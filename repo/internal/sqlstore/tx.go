@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"fmt"
@@ -6,76 +6,86 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// tx is what a write sees: the database inside the transaction, and the state
-// of the conversations and members that it touches. Only the writer's
-// goroutine uses it.
-type tx struct {
-	w        *writer
-	c        *conn
-	now      int64 // the time of everything that this transaction does
+// Tx is what a write sees: the database inside the transaction, and the state
+// of the conversations and members that it touches. One goroutine uses it.
+type Tx struct {
+	c    Conn
+	back Backend
+	opt  TxOptions
+	now  int64 // the time of everything that this transaction does
+
 	writes   int
 	messages int
 
-	convs   map[int64]*conversation
-	members map[memberKey]*member
-	changed []*member // saved ones, to be published
+	convs   map[int64]*Conversation
+	members map[MemberKey]*Member
+	changed []*Member
 }
 
-func newTx(w *writer, now int64) *tx {
-	return &tx{w: w, c: w.c, now: now, convs: map[int64]*conversation{}, members: map[memberKey]*member{}}
+// TxOptions are what the rules inside a transaction need to know.
+type TxOptions struct {
+	LargeGroupThreshold int // groups with more members are large
 }
 
-// exec runs a statement that writes and reports how many rows it changed.
-func (t *tx) exec(sql string, args ...any) (int64, error) {
+// Backend is what an engine does its own way inside a transaction.
+type Backend interface {
+	// Conversation and Member return state that the engine keeps in memory, as of the last commit.
+	Conversation(id int64) (Conversation, bool)
+	Member(key MemberKey) (Member, bool)
+	// KeepMember offers a row that was read from the database, for Member.
+	KeepMember(m Member)
+	// InsertMessage stores a message; false when its sender used the key before.
+	InsertMessage(m MessageRow) (bool, error)
+}
+
+// NewTx begins the shared state of a transaction that was begun on c. now, in
+// unix milliseconds, is the time of everything that it does.
+func NewTx(c Conn, b Backend, now int64, opt TxOptions) *Tx {
+	return &Tx{c: c, back: b, opt: opt, now: now, convs: map[int64]*Conversation{}, members: map[MemberKey]*Member{}}
+}
+
+// Now is the time of the transaction in unix milliseconds.
+func (t *Tx) Now() int64 { return t.now }
+
+// Writes counts the statements so far that wrote.
+func (t *Tx) Writes() int { return t.writes }
+
+// Messages counts the messages that were stored.
+func (t *Tx) Messages() int { return t.messages }
+
+// Spoil makes the transaction count as written to: whatever it did must not be committed as it is.
+func (t *Tx) Spoil() { t.writes++ }
+
+// Changes returns what a commit makes true: the state of the conversations
+// that were looked at, and the members' rows that were saved.
+func (t *Tx) Changes() (map[int64]*Conversation, []*Member) { return t.convs, t.changed }
+
+// Exec runs a statement that writes and reports how many rows it changed.
+func (t *Tx) Exec(sql string, args ...any) (int64, error) {
 	t.writes++
-	return t.c.exec(sql, args...)
+	return t.c.Exec(sql, args...)
 }
 
-func (t *tx) query(sql string, each func(r *stmt) error, args ...any) error {
-	return t.c.query(sql, each, args...)
+// Query calls each for every row of a statement that reads.
+func (t *Tx) Query(sql string, each func(r Row) error, args ...any) error {
+	return t.c.Query(sql, each, args...)
 }
 
-func (t *tx) queryInt(sql string, args ...any) (int64, bool, error) {
-	return t.c.queryInt(sql, args...)
-}
-
-// commit makes everything durable, then visible to the readers of the state.
-func (t *tx) commit() error {
-	if t.writes > 0 {
-		if _, err := t.c.exec("UPDATE clock SET now = ? WHERE id = 1", t.now); err != nil {
-			return fmt.Errorf("set the clock: %w", err)
-		}
-	}
-	if _, err := t.c.exec("COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if t.writes > 0 {
-		t.publish()
-	}
-	return nil
-}
-
-func (t *tx) publish() {
-	w := t.w
-	if len(w.members) > w.s.opt.MaxCachedHeads {
-		clear(w.members)
-	}
-	for _, m := range t.changed {
-		w.members[m.key()] = *m
-	}
-	w.s.state.publish(t.convs, t.changed)
+// QueryInt returns the first column of the first row.
+func (t *Tx) QueryInt(sql string, args ...any) (int64, bool, error) {
+	return t.c.QueryInt(sql, args...)
 }
 
 // conversation returns the state of a conversation, nil when there is none.
 // The caller may change it, saving it with saveConversation.
-func (t *tx) conversation(id int64) (*conversation, error) {
+func (t *Tx) conversation(id int64) (*Conversation, error) {
 	if c, ok := t.convs[id]; ok {
 		return c, nil
 	}
-	v, ok := t.w.s.state.conversation(id)
+	v, ok := t.back.Conversation(id)
 	if !ok {
 		var err error
-		if v, ok, err = loadConversation(t.c, id); err != nil || !ok {
+		if v, ok, err = LoadConversation(t.c, id); err != nil || !ok {
 			return nil, err
 		}
 	}
@@ -84,21 +94,21 @@ func (t *tx) conversation(id int64) (*conversation, error) {
 }
 
 // insertConversation stores a new conversation; its log is empty.
-func (t *tx) insertConversation(c *conversation) error {
-	_, err := t.exec(`INSERT INTO conversations (id, type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at)
+func (t *Tx) insertConversation(c *Conversation) error {
+	_, err := t.Exec(`INSERT INTO conversations (id, type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.id, int64(c.kind), c.name, c.avatar, c.side[0].userID, c.side[1].userID, c.large, c.createdAt, c.dissolvedAt)
+		c.ID, int64(c.Kind), c.Name, c.Avatar, c.Side[0].UserID, c.Side[1].UserID, c.Large, c.CreatedAt, c.DissolvedAt)
 	if err != nil {
 		return fmt.Errorf("insert conversation: %w", err)
 	}
-	t.convs[c.id] = c
+	t.convs[c.ID] = c
 	return nil
 }
 
 // saveConversation stores name, avatar, large and dissolved_at.
-func (t *tx) saveConversation(c *conversation) error {
-	_, err := t.exec("UPDATE conversations SET name = ?, avatar = ?, is_large = ?, dissolved_at = ? WHERE id = ?",
-		c.name, c.avatar, c.large, c.dissolvedAt, c.id)
+func (t *Tx) saveConversation(c *Conversation) error {
+	_, err := t.Exec("UPDATE conversations SET name = ?, avatar = ?, is_large = ?, dissolved_at = ? WHERE id = ?",
+		c.Name, c.Avatar, c.Large, c.DissolvedAt, c.ID)
 	if err != nil {
 		return fmt.Errorf("save conversation: %w", err)
 	}
@@ -107,18 +117,18 @@ func (t *tx) saveConversation(c *conversation) error {
 
 // member returns a user's row in a conversation, also of one who left; nil for
 // who never was in it. The caller may change it, saving it with saveMember.
-func (t *tx) member(conversationID, userID int64) (*member, error) {
-	key := memberKey{conversationID, userID}
+func (t *Tx) member(conversationID, userID int64) (*Member, error) {
+	key := MemberKey{conversationID, userID}
 	if m, ok := t.members[key]; ok {
 		return m, nil
 	}
-	v, ok := t.w.members[key]
+	v, ok := t.back.Member(key)
 	if !ok {
 		var err error
-		if v, ok, err = loadMember(t.c, conversationID, userID); err != nil || !ok {
+		if v, ok, err = LoadMember(t.c, conversationID, userID); err != nil || !ok {
 			return nil, err
 		}
-		t.w.members[key] = v // committed: a transaction's own rows are in t.members
+		t.back.KeepMember(v) // committed: a transaction's own rows are in t.members
 	}
 	t.members[key] = &v
 	return &v, nil
@@ -126,22 +136,22 @@ func (t *tx) member(conversationID, userID int64) (*member, error) {
 
 // saveMember inserts or replaces a member's row. The conversation must have
 // been asked for before, so that its pointers follow.
-func (t *tx) saveMember(m *member) error {
-	_, err := t.exec(`INSERT INTO members (conversation_id, user_id, role, muted_until, joined_at, joined_seq, left_at, left_seq, sent,
+func (t *Tx) saveMember(m *Member) error {
+	_, err := t.Exec(`INSERT INTO members (conversation_id, user_id, role, muted_until, joined_at, joined_seq, left_at, left_seq, sent,
 			read_seq, read_count, read_sent, read_at, delivered_seq, silent, pinned)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role, muted_until = excluded.muted_until,
+		ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.Role, muted_until = excluded.muted_until,
 			joined_at = excluded.joined_at, joined_seq = excluded.joined_seq, left_at = excluded.left_at, left_seq = excluded.left_seq,
-			sent = excluded.sent, read_seq = excluded.read_seq, read_count = excluded.read_count, read_sent = excluded.read_sent,
-			read_at = excluded.read_at, delivered_seq = excluded.delivered_seq, silent = excluded.silent, pinned = excluded.pinned`,
-		m.conversationID, m.userID, int64(m.role), m.mutedUntil, m.joinedAt, m.joinedSeq, m.leftAt, m.leftSeq, m.sent,
-		m.readSeq, m.readCount, m.readSent, m.readAt, m.deliveredSeq, m.silent, m.pinned)
+			sent = excluded.Sent, read_seq = excluded.read_seq, read_count = excluded.read_count, read_sent = excluded.read_sent,
+			read_at = excluded.read_at, delivered_seq = excluded.delivered_seq, silent = excluded.Silent, pinned = excluded.Pinned`,
+		m.ConversationID, m.UserID, int64(m.Role), m.MutedUntil, m.JoinedAt, m.JoinedSeq, m.LeftAt, m.LeftSeq, m.Sent,
+		m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt, m.DeliveredSeq, m.Silent, m.Pinned)
 	if err != nil {
 		return fmt.Errorf("save member: %w", err)
 	}
-	t.members[m.key()] = m
+	t.members[m.Key()] = m
 	t.changed = append(t.changed, m)
-	if c, ok := t.convs[m.conversationID]; ok {
+	if c, ok := t.convs[m.ConversationID]; ok {
 		c.setPointers(m)
 	}
 	return nil
@@ -149,23 +159,23 @@ func (t *tx) saveMember(m *member) error {
 
 // join makes a user a member who has read everything up to now; append the
 // event that tells of it first. It also serves who comes back.
-func (t *tx) join(c *conversation, userID int64, role repopb.Role) error {
-	m, err := t.member(c.id, userID)
+func (t *Tx) join(c *Conversation, userID int64, role repopb.Role) error {
+	m, err := t.member(c.ID, userID)
 	if err != nil {
 		return err
 	}
 	if m == nil {
-		m = &member{conversationID: c.id, userID: userID}
+		m = &Member{ConversationID: c.ID, UserID: userID}
 	}
-	m.role, m.joinedAt, m.joinedSeq = role, t.now, c.lastSeq
-	m.leftAt, m.leftSeq = 0, 0 // a mute stays: leaving and coming back does not lift it
-	m.readSeq, m.readCount, m.readSent, m.readAt = c.lastSeq, c.total, m.sent, t.now
-	m.deliveredSeq = c.lastSeq
+	m.Role, m.JoinedAt, m.JoinedSeq = role, t.now, c.LastSeq
+	m.LeftAt, m.LeftSeq = 0, 0 // a mute stays: leaving and coming back does not lift it
+	m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = c.LastSeq, c.Total, m.Sent, t.now
+	m.DeliveredSeq = c.LastSeq
 	return t.saveMember(m)
 }
 
 // leave ends a membership; append the event that tells of it first.
-func (t *tx) leave(c *conversation, m *member) error {
-	m.leftAt, m.leftSeq = t.now, c.lastSeq
+func (t *Tx) leave(c *Conversation, m *Member) error {
+	m.LeftAt, m.LeftSeq = t.now, c.LastSeq
 	return t.saveMember(m)
 }

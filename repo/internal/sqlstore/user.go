@@ -1,12 +1,9 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/platform/id"
@@ -17,10 +14,10 @@ var errNoUser = errs.New(errs.NotFound, "no such user")
 
 const userColumns = "id, username, nickname, avatar, email, status, created_at, updated_at"
 
-func scanUser(r *stmt) *repopb.User {
+func scanUser(r Row) *repopb.User {
 	return &repopb.User{
-		Id: r.int64(0), Username: r.text(1), Nickname: r.text(2), Avatar: r.text(3), Email: r.text(4),
-		Status: repopb.UserStatus(r.int32(5)), CreatedAt: r.int64(6), UpdatedAt: r.int64(7),
+		Id: r.Int64(0), Username: r.Text(1), Nickname: r.Text(2), Avatar: r.Text(3), Email: r.Text(4),
+		Status: repopb.UserStatus(r.Int32(5)), CreatedAt: r.Int64(6), UpdatedAt: r.Int64(7),
 	}
 }
 
@@ -28,10 +25,10 @@ func scanUser(r *stmt) *repopb.User {
 const idTries = 5
 
 // freeID returns an id that a table does not have.
-func (t *tx) freeID(table string) (int64, error) {
+func (t *Tx) freeID(table string) (int64, error) {
 	for range idTries {
 		v := id.New()
-		_, taken, err := t.queryInt("SELECT 1 FROM "+table+" WHERE id = ?", v)
+		_, taken, err := t.QueryInt("SELECT 1 FROM "+table+" WHERE id = ?", v)
 		if err != nil || !taken {
 			return v, err
 		}
@@ -42,10 +39,10 @@ func (t *tx) freeID(table string) (int64, error) {
 // CreateUser implements repo.Store.
 func (s *Store) CreateUser(ctx context.Context, r *repopb.CreateUserRequest) (*repopb.User, error) {
 	var user *repopb.User
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		in := r.GetUser()
 		key := strings.ToLower(in.GetUsername())
-		_, taken, err := t.queryInt("SELECT id FROM users WHERE username_key = ?", key)
+		_, taken, err := t.QueryInt("SELECT id FROM users WHERE username_key = ?", key)
 		if err != nil {
 			return fmt.Errorf("look the username up: %w", err)
 		}
@@ -59,20 +56,18 @@ func (s *Store) CreateUser(ctx context.Context, r *repopb.CreateUserRequest) (*r
 			Id: in.GetId(), Username: in.GetUsername(), Nickname: in.GetNickname(), Avatar: in.GetAvatar(), Email: in.GetEmail(),
 			Status: in.GetStatus(), CreatedAt: t.now, UpdatedAt: t.now,
 		}
-		if user.GetId() == 0 {
-			if user.Id, err = t.freeID("users"); err != nil {
-				return err
-			}
+		if err := t.chooseUserID(user); err != nil {
+			return err
 		}
-		_, err = t.exec(`INSERT INTO users (id, username, username_key, nickname, nickname_key, avatar, email, password_hash, status, created_at, updated_at)
+		_, err = t.Exec(`INSERT INTO users (id, username, username_key, nickname, nickname_key, avatar, email, password_hash, status, created_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			user.GetId(), user.GetUsername(), key, user.GetNickname(), strings.ToLower(user.GetNickname()), user.GetAvatar(), user.GetEmail(),
 			r.GetPasswordHash(), int64(user.GetStatus()), t.now, t.now)
 		if err != nil {
-			return fmt.Errorf("insert user: %w", conflictIfTaken(err))
+			return fmt.Errorf("insert user: %w", err)
 		}
 		if len(r.GetInvitationHash()) > 0 {
-			_, err = t.exec("UPDATE invitations SET used_by = ?, used_at = ? WHERE code_hash = ?", user.GetId(), t.now, r.GetInvitationHash())
+			_, err = t.Exec("UPDATE invitations SET used_by = ?, used_at = ? WHERE code_hash = ?", user.GetId(), t.now, r.GetInvitationHash())
 			if err != nil {
 				return fmt.Errorf("use the invitation: %w", err)
 			}
@@ -85,20 +80,28 @@ func (s *Store) CreateUser(ctx context.Context, r *repopb.CreateUserRequest) (*r
 	return user, nil
 }
 
-// conflictIfTaken tells a primary key that exists from what is wrong with the store.
-func conflictIfTaken(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Code&0xff == sqlite3.SQLITE_CONSTRAINT {
+// chooseUserID gives a user an id, unless it has one that is free.
+func (t *Tx) chooseUserID(user *repopb.User) (err error) {
+	if user.GetId() == 0 {
+		user.Id, err = t.freeID("users")
+		return err
+	}
+	_, taken, err := t.QueryInt("SELECT 1 FROM users WHERE id = ?", user.GetId())
+	if err != nil {
+		return fmt.Errorf("look the user up: %w", err)
+	}
+	if taken {
 		return errs.New(errs.Conflict, "the user exists")
 	}
-	return err
+	return nil
 }
 
 // checkInvitation wants an invitation that exists, is not used and has not expired; an empty hash asks for none.
-func (t *tx) checkInvitation(hash []byte) error {
+func (t *Tx) checkInvitation(hash []byte) error {
 	if len(hash) == 0 {
 		return nil
 	}
-	_, found, err := t.queryInt("SELECT 1 FROM invitations WHERE code_hash = ? AND used_by = 0 AND expires_at > ?", hash, t.now)
+	_, found, err := t.QueryInt("SELECT 1 FROM invitations WHERE code_hash = ? AND used_by = 0 AND expires_at > ?", hash, t.now)
 	if err != nil {
 		return fmt.Errorf("look the invitation up: %w", err)
 	}
@@ -110,8 +113,8 @@ func (t *tx) checkInvitation(hash []byte) error {
 
 // CreateInvitation implements repo.Store.
 func (s *Store) CreateInvitation(ctx context.Context, r *repopb.CreateInvitationRequest) error {
-	return s.write(ctx, func(t *tx) error {
-		_, err := t.exec("INSERT INTO invitations (code_hash, created_by, created_at, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	return s.engine.Write(ctx, func(t *Tx) error {
+		_, err := t.Exec("INSERT INTO invitations (code_hash, created_by, created_at, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			r.GetCodeHash(), r.GetCreatedBy(), t.now, r.GetExpiresAt())
 		if err != nil {
 			return fmt.Errorf("insert invitation: %w", err)
@@ -123,9 +126,9 @@ func (s *Store) CreateInvitation(ctx context.Context, r *repopb.CreateInvitation
 // Users implements repo.Store.
 func (s *Store) Users(ctx context.Context, ids []int64) (map[int64]*repopb.User, error) {
 	users := make(map[int64]*repopb.User, len(ids))
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		for _, v := range ids {
-			err := q.query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r *stmt) error {
+			err := q.Query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r Row) error {
 				users[v] = scanUser(r)
 				return nil
 			}, v)
@@ -145,9 +148,9 @@ func (s *Store) Credentials(ctx context.Context, r *repopb.GetCredentialsRequest
 		where, arg = "username_key = ?", strings.ToLower(r.GetUsername())
 	}
 	var c *repopb.Credentials
-	err := s.read(ctx, func(q *conn) error {
-		return q.query("SELECT "+userColumns+", password_hash FROM users WHERE "+where, func(r *stmt) error {
-			c = &repopb.Credentials{User: scanUser(r), PasswordHash: r.text(8)}
+	err := s.engine.Read(ctx, func(q Conn) error {
+		return q.Query("SELECT "+userColumns+", password_hash FROM users WHERE "+where, func(r Row) error {
+			c = &repopb.Credentials{User: scanUser(r), PasswordHash: r.Text(8)}
 			return nil
 		}, arg)
 	})
@@ -161,7 +164,7 @@ func (s *Store) Credentials(ctx context.Context, r *repopb.GetCredentialsRequest
 }
 
 // The two arms of a search each read a range of an index; a range has no wildcards to inject.
-const searchUsersQuery = `SELECT ` + userColumns + ` FROM (
+const SearchUsersQuery = `SELECT ` + userColumns + ` FROM (
 		SELECT * FROM users WHERE username_key >= ?1 AND username_key < ?2 AND username_key > ?3 AND status = 1
 		UNION
 		SELECT * FROM users WHERE nickname_key >= ?1 AND nickname_key < ?2 AND username_key > ?3 AND status = 1
@@ -171,9 +174,9 @@ const searchUsersQuery = `SELECT ` + userColumns + ` FROM (
 func (s *Store) SearchUsers(ctx context.Context, r *repopb.SearchUsersRequest) ([]*repopb.User, error) {
 	prefix := strings.ToLower(r.GetPrefix())
 	var users []*repopb.User
-	err := s.read(ctx, func(q *conn) error {
+	err := s.engine.Read(ctx, func(q Conn) error {
 		users = nil
-		return q.query(searchUsersQuery, func(r *stmt) error {
+		return q.Query(SearchUsersQuery, func(r Row) error {
 			users = append(users, scanUser(r))
 			return nil
 		}, prefix, prefix+"\U0010FFFF", strings.ToLower(r.GetAfterUsername()), r.GetLimit())
@@ -184,9 +187,9 @@ func (s *Store) SearchUsers(ctx context.Context, r *repopb.SearchUsersRequest) (
 // UpdateUser implements repo.Store.
 func (s *Store) UpdateUser(ctx context.Context, r *repopb.UpdateUserRequest) (*repopb.User, error) {
 	var user *repopb.User
-	err := s.write(ctx, func(t *tx) error {
+	err := s.engine.Write(ctx, func(t *Tx) error {
 		user = nil
-		err := t.query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r *stmt) error {
+		err := t.Query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r Row) error {
 			user = scanUser(r)
 			return nil
 		}, r.GetId())
@@ -209,7 +212,7 @@ func (s *Store) UpdateUser(ctx context.Context, r *repopb.UpdateUserRequest) (*r
 			user.Status = r.GetStatus()
 		}
 		user.UpdatedAt = t.now
-		_, err = t.exec("UPDATE users SET nickname = ?, nickname_key = ?, avatar = ?, email = ?, status = ?, updated_at = ? WHERE id = ?",
+		_, err = t.Exec("UPDATE users SET nickname = ?, nickname_key = ?, avatar = ?, email = ?, status = ?, updated_at = ? WHERE id = ?",
 			user.GetNickname(), strings.ToLower(user.GetNickname()), user.GetAvatar(), user.GetEmail(), int64(user.GetStatus()), t.now, user.GetId())
 		if err != nil {
 			return fmt.Errorf("update user: %w", err)
