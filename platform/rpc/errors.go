@@ -1,5 +1,8 @@
 // Package rpc carries the roles' contracts over gRPC: errors that mean the
-// same on both sides, request ids, recovery from panics, and the admin socket.
+// same on both sides, request ids, deadlines, recovery from panics. Other
+// processes come over TCP and prove that they belong to the deployment; calls
+// to them are balanced, repeated where the contract allows it, and cut short by
+// a circuit breaker. The operator's commands come over a Unix socket.
 package rpc
 
 import (
@@ -34,6 +37,11 @@ var grpcCodes = map[errs.Code]codes.Code{
 func ToStatus(err error) error {
 	if err == nil {
 		return nil
+	}
+	if _, ours := errors.AsType[*errs.Error](err); !ours {
+		if s, ok := status.FromError(err); ok { // of the library's own services
+			return s.Err()
+		}
 	}
 	e := errs.From(err)
 	code, ok := grpcCodes[e.Code]
@@ -76,6 +84,10 @@ func FromStatus(err error) error {
 	switch s.Code() {
 	case codes.DeadlineExceeded:
 		return errs.Wrap(errs.Timeout, err, "timed out")
+	case codes.Unauthenticated:
+		return errs.Wrap(errs.Unavailable, ErrRefused, "unavailable")
+	case codes.ResourceExhausted:
+		return errs.Wrap(errs.TooLarge, err, "too large")
 	case codes.Unavailable, codes.Canceled:
 		return errs.Wrap(errs.Unavailable, err, "unavailable")
 	default:

@@ -29,7 +29,7 @@ func (d *double) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest
 	return &grpc_health_v1.HealthCheckResponse{}, d.check(ctx)
 }
 
-func serve(t *testing.T, path string, d *double) (*rpc.UnixServer, grpc_health_v1.HealthClient) {
+func serve(t *testing.T, path string, d *double) (*rpc.Server, grpc_health_v1.HealthClient) {
 	t.Helper()
 	s, err := rpc.ServeUnix(path, slog.New(slog.DiscardHandler), func(r grpc.ServiceRegistrar) {
 		grpc_health_v1.RegisterHealthServer(r, d)
