@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,12 +21,19 @@ const maxRefused = 1000
 
 var readPool = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// read is the goroutine of a connection, from the upgrade to its end.
+// read is the goroutine of a connection, from the upgrade to its end. A panic
+// ends this connection and no other.
 func (s *Server) read(c *conn, ws *websocket.Conn) {
 	defer s.readers.Done()
 	defer func() { _ = ws.CloseNow() }()
 	defer s.known(c)
 	defer s.hub.remove(c)
+	defer func() {
+		if v := recover(); v != nil {
+			s.log.Error("panic in a socket", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			c.end(closing{code: codeServerError, reason: "internal error", purge: true})
+		}
+	}()
 	for {
 		kind, r, err := ws.Reader(context.Background())
 		if err == nil {
@@ -52,12 +61,17 @@ func (c *conn) readEnded(err error) {
 		c.abort()
 		return
 	case errors.Is(err, websocket.ErrMessageTooBig):
-		c.close(closing{code: codeProtocol, reason: "frame too large", purge: true})
+		c.end(closing{code: codeProtocol, reason: "frame too large", purge: true})
 	default:
-		c.close(closing{code: codeProtocol, reason: "protocol error", purge: true})
+		c.end(closing{code: codeProtocol, reason: "protocol error", purge: true})
 	}
-	// What is still on its way in is read, so that the client gets to see the
-	// reason instead of a reset; the wheel ends it.
+}
+
+// end closes a connection whose frames nobody reads any more. What is still on
+// its way in is thrown away, so that the client gets to see the reason instead
+// of a reset; the wheel ends it.
+func (c *conn) end(how closing) {
+	c.close(how)
 	_, _ = io.Copy(io.Discard, c.nc)
 	c.abort()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/repopb"
 )
 
 func TestConnectByEachWay(t *testing.T) {
@@ -404,4 +405,14 @@ func TestAwait(t *testing.T) {
 	if len(h.hub.waiters) != 0 {
 		t.Error("a waiter is left")
 	}
+}
+
+func TestPanicEndsOneSocketOnly(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) { panic("out of order") }
+	other, c := h.connect(1, 1), h.connect(2, 2)
+	c.send(`{"type":"sync","data":{"conversations":{}}}`)
+	c.expectClose(codeServerError)
+	other.nothing()
 }
