@@ -94,10 +94,10 @@ func front(cfg Config, on listeners) fx.Option {
 		public := gateway.NewHTTPServer(cfg.Gateway.HTTP, server.Handler(), log)
 		if on.private != nil {
 			private := gateway.NewHTTPServer(cfg.Gateway.HTTP, obs.PrivateHandler(reg, details), log)
-			private.WriteTimeout = 0 // a CPU profile takes as long as it was asked to
+			private.ReadTimeout, private.WriteTimeout = 0, 0 // a CPU profile takes as long as it was asked to
 			lc.Append(serveHook(log, private, on.private))
 		}
-		hook := serveHook(log, public, on.public)
+		hook := serveHook(log, public, gateway.NewListener(on.public))
 		stop := hook.OnStop
 		hook.OnStop = func(ctx context.Context) error {
 			return errors.Join(server.Drain(ctx), stop(ctx))

@@ -71,6 +71,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		b, _ := rw.Peek(n)
 		h.c.early = append([]byte(nil), b...)
 	}
+	if own, ok := nc.(refusalConn); ok {
+		nc = own.TCPConn
+	}
 	h.c.nc = nc
 	if sc, ok := nc.(syscall.Conn); ok {
 		h.c.raw, _ = sc.SyscallConn()

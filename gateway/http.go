@@ -50,7 +50,8 @@ func (s *Server) mountHTTP(r chi.Router) {
 
 	s.http.routes = mux
 	r.Mount("/", mux)
-	r.MethodNotAllowed(protect(methodNotAllowed(r)).ServeHTTP) // of the WebSocket's path
+	r.MethodNotAllowed(protect(methodNotAllowed(r)).ServeHTTP)     // of the WebSocket's path
+	r.NotFound(protect(http.HandlerFunc(routeNotFound)).ServeHTTP) // of "*", the only one that does not begin with a slash
 }
 
 const apiVersion = "1.0.0"

@@ -56,14 +56,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, wanted bool) (
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
-	// A deadline that stays would end the request's context while the handler works.
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(s.cfg.HTTP.BodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
-		return nil, bodyError(err, limit)
+		return nil, bodyError(err, limit) // the deadline also ends the server's wait for the rest
 	}
+	_ = control.SetReadDeadline(time.Time{}) // one that stays would end the request's context while the handler works
 	if !utf8.Valid(body) {
 		return nil, errs.InvalidField("body", "must be UTF-8")
 	}

@@ -95,10 +95,7 @@ func (s *Server) mayConnect(r *http.Request, address string) error {
 	if !s.allowedOrigin(r) {
 		return errs.New(errs.Forbidden, "this origin may not connect")
 	}
-	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
-		return errs.New(errs.Invalid, "this address speaks WebSocket: an upgrade is expected")
-	}
-	return nil
+	return checkHandshake(r)
 }
 
 // allowedOrigin: a browser says which site its page is from; anything else says nothing.
