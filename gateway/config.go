@@ -15,6 +15,7 @@ type Config struct {
 	WebSocket WebSocketConfig `koanf:"websocket"`
 	HTTP      HTTPConfig      `koanf:"http"`
 	Limits    LimitsConfig    `koanf:"limits"`
+	Order     OrderConfig     `koanf:"order"`
 	// MaxMessageBytes bounds the content of one message, over HTTP and WebSocket.
 	MaxMessageBytes int `koanf:"max_message_bytes"`
 }
@@ -33,6 +34,13 @@ type WebSocketConfig struct {
 	MaxUnauthenticated int           `koanf:"max_unauthenticated"`  // sockets that have not authenticated yet
 	MaxMalformed       int           `koanf:"max_malformed_frames"` // a minute, then 4508
 	MaxFrameBytes      int           `koanf:"max_frame_bytes"`      // of a client's frame, then 4501
+}
+
+// OrderConfig bounds how the events of a conversation are kept in order.
+type OrderConfig struct {
+	HoldFor   time.Duration `koanf:"hold_for"`   // an event above a gap waits so long for what is missing
+	HoldBytes int           `koanf:"hold_bytes"` // of what waits; what does not fit goes out above its gap
+	Positions int           `koanf:"positions"`  // conversations whose position is remembered
 }
 
 // LimitsConfig holds the rates that a client may not exceed. Rates are per second.
@@ -71,7 +79,8 @@ func DefaultConfig() Config {
 			MaxMalformed:       10,
 			MaxFrameBytes:      256 << 10,
 		},
-		HTTP: DefaultHTTPConfig(),
+		Order: OrderConfig{HoldFor: 300 * time.Millisecond, HoldBytes: 16 << 20, Positions: 100_000},
+		HTTP:  DefaultHTTPConfig(),
 		Limits: LimitsConfig{
 			ConnectionsPerUser:        20,
 			UnauthenticatedPerAddress: 100,
@@ -107,11 +116,26 @@ func (c Config) Validate() error {
 	if c.WebSocket.MaxFrameBytes < 6*c.MaxMessageBytes+1024 {
 		return errors.New("websocket.max_frame_bytes: must be at least six times max_message_bytes and 1,024")
 	}
+	if err := c.Order.validate(); err != nil {
+		return fmt.Errorf("order.%w", err)
+	}
 	if err := c.HTTP.Validate(); err != nil {
 		return fmt.Errorf("http.%w", err)
 	}
 	if err := c.Limits.validate(); err != nil {
 		return fmt.Errorf("limits.%w", err)
+	}
+	return nil
+}
+
+func (c OrderConfig) validate() error {
+	switch {
+	case c.HoldFor < time.Millisecond || c.HoldFor > 10*time.Second:
+		return errors.New("hold_for: must be 1ms to 10s")
+	case c.HoldBytes < 0 || c.HoldBytes > 1<<30:
+		return errors.New("hold_bytes: must be 0 to 1,073,741,824")
+	case c.Positions < 1000 || c.Positions > 100_000_000:
+		return errors.New("positions: must be 1,000 to 100,000,000")
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type Hub struct {
 	conns [hubShards]connShard
 	index [hubShards]indexShard
 	tombs tombstones
+	order order
 
 	waitersMu sync.Mutex
 	waiters   map[int64]chan *gatewaypb.Result
@@ -57,6 +58,7 @@ func NewHub(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Hub {
 	h.metrics = newHubMetrics(h, reg)
 	h.flusher.init(cfg.WebSocket.FlushWorkers)
 	h.wheel.fire = h.alarm
+	h.order.init(cfg.Order, h.metrics.order, h.begin)
 	var b [16]byte
 	_, _ = rand.Read(b[:])
 	h.id = hex.EncodeToString(b[:8])

@@ -11,8 +11,9 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// delivering is the state of one Deliver: frames are queued first, and each
-// connection that got any is given to the flusher once, at the end.
+// delivering is the state of one Deliver, or of one release of what was held:
+// frames are queued first, and each connection that got any is given to the
+// flusher once, at the end.
 type delivering struct {
 	h     *Hub
 	now   time.Time
@@ -24,25 +25,54 @@ var dirtyPool = sync.Pool{New: func() any { return &delivering{} }}
 
 // Deliver implements GatewayService.
 func (h *Hub) Deliver(_ context.Context, req *gatewaypb.DeliverRequest) (*gatewaypb.DeliverResponse, error) {
-	d := dirtyPool.Get().(*delivering)
-	d.h, d.now = h, time.Now()
+	d := h.begin()
 	for _, r := range req.GetResults() {
 		d.result(r)
 	}
 	resp := &gatewaypb.DeliverResponse{}
 	for _, delivery := range req.GetDeliveries() {
-		var offline []int64
-		d.delivery(delivery, req.GetReportOffline(), &offline)
 		if req.GetReportOffline() {
-			resp.Offline = append(resp.Offline, &gatewaypb.OfflineUsers{UserIds: offline})
+			resp.Offline = append(resp.Offline, &gatewaypb.OfflineUsers{UserIds: h.offline(delivery.GetUserIds())})
+		}
+		if e := delivery.GetEvent(); e.GetSeq() > 0 && !delivery.GetPrivate() {
+			h.order.deliver(d, delivery)
+		} else {
+			d.out(delivery)
 		}
 	}
-	h.flusher.push(d.dirty...)
-	h.metrics.deliveries.Add(float64(d.count))
+	d.end()
+	return resp, nil
+}
+
+func (h *Hub) begin() *delivering {
+	d := dirtyPool.Get().(*delivering)
+	d.h, d.now = h, time.Now()
+	return d
+}
+
+func (d *delivering) end() {
+	d.h.flusher.push(d.dirty...)
+	d.h.metrics.deliveries.Add(float64(d.count))
 	clear(d.dirty)
 	*d = delivering{dirty: d.dirty[:0]}
 	dirtyPool.Put(d)
-	return resp, nil
+}
+
+// offline returns which of the users have no socket here.
+func (h *Hub) offline(userIDs []int64) (offline []int64) {
+	for _, userID := range userIDs {
+		if !h.online(userID) {
+			offline = append(offline, userID)
+		}
+	}
+	return offline
+}
+
+func (h *Hub) online(userID int64) bool {
+	s := h.userShard(userID)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.first[userID] != nil
 }
 
 func (d *delivering) put(c *conn, f *outFrame) {
@@ -86,15 +116,13 @@ func (c *conn) answer(d *delivering, payload []byte) {
 	}
 }
 
-func (d *delivering) delivery(v *gatewaypb.Delivery, report bool, offline *[]int64) {
+// out queues a delivery, and does what it says about members.
+func (d *delivering) out(v *gatewaypb.Delivery) {
 	f := frameOf(v)
 	if f == nil {
 		return
 	}
-	// Before the body, so that who comes back sees its own return.
-	for _, userID := range v.GetAttachUserIds() {
-		d.h.attach(userID, f.conversation, f.seq, v.GetIndex())
-	}
+	d.attach(v, f.conversation, f.seq) // before the body, so that who comes back sees its own return
 	var except int64
 	if v.GetExcept().GetGatewayId() == d.h.id {
 		except = v.GetExcept().GetConnectionId()
@@ -102,10 +130,27 @@ func (d *delivering) delivery(v *gatewaypb.Delivery, report bool, offline *[]int
 	if v.GetInterested() {
 		d.toInterested(f, except)
 	} else {
-		d.toUsers(f, v.GetUserIds(), except, report, offline)
+		d.toUsers(f, v.GetUserIds(), except)
 	}
+	d.detach(v, f.conversation, f.seq)
+}
+
+// membership does what an event says about members, without its body.
+func (d *delivering) membership(v *gatewaypb.Delivery) {
+	e := v.GetEvent()
+	d.attach(v, e.GetConversationId(), e.GetSeq())
+	d.detach(v, e.GetConversationId(), e.GetSeq())
+}
+
+func (d *delivering) attach(v *gatewaypb.Delivery, conversation, seq int64) {
+	for _, userID := range v.GetAttachUserIds() {
+		d.h.attach(userID, conversation, seq, v.GetIndex())
+	}
+}
+
+func (d *delivering) detach(v *gatewaypb.Delivery, conversation, seq int64) {
 	for _, userID := range v.GetDetachUserIds() {
-		d.h.detach(userID, f.conversation, f.seq)
+		d.h.detach(userID, conversation, seq)
 	}
 }
 
@@ -148,14 +193,11 @@ func hiddenFrame(v *repopb.Hidden) *outFrame {
 	}
 }
 
-func (d *delivering) toUsers(f *outFrame, userIDs []int64, except int64, report bool, offline *[]int64) {
+func (d *delivering) toUsers(f *outFrame, userIDs []int64, except int64) {
 	for _, userID := range userIDs {
 		s := d.h.userShard(userID)
 		s.mu.RLock()
 		c := s.first[userID]
-		if c == nil && report {
-			*offline = append(*offline, userID)
-		}
 		if c != nil && f.conversation != 0 && d.h.tombs.has(userID, f.conversation, d.now) {
 			c = nil
 		}
@@ -241,12 +283,9 @@ func (h *Hub) Stats(_ context.Context, req *gatewaypb.StatsRequest) (*gatewaypb.
 		us.mu.RUnlock()
 	}
 	for _, userID := range req.GetOnlineOf() {
-		s := h.userShard(userID)
-		s.mu.RLock()
-		if s.first[userID] != nil {
+		if h.online(userID) {
 			resp.Online = append(resp.Online, userID)
 		}
-		s.mu.RUnlock()
 	}
 	return resp, nil
 }

@@ -28,6 +28,27 @@ type hubMetrics struct {
 	limited     prometheus.Counter
 	dropped     [dropSteps]prometheus.Counter
 	closes      *prometheus.CounterVec
+	order       orderMetrics
+}
+
+// orderMetrics tell what the order of conversations cost.
+type orderMetrics struct {
+	held     prometheus.Counter // waited for those below them
+	gaps     prometheus.Counter // went out above a gap: time or room was over
+	repeated prometheus.Counter // were delivered already
+	late     prometheus.Counter // came after those above them
+}
+
+func newOrderMetrics(reg prometheus.Registerer) orderMetrics {
+	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gochat_gateway_order_total",
+		Help: "Events that did not come in the order of their conversation: held, sent above a gap, dropped as repeated, sent late.",
+	}, []string{"outcome"})
+	reg.MustRegister(outcomes)
+	return orderMetrics{
+		held: outcomes.WithLabelValues("held"), gaps: outcomes.WithLabelValues("gap"),
+		repeated: outcomes.WithLabelValues("repeated"), late: outcomes.WithLabelValues("late"),
+	}
 }
 
 func newHubMetrics(h *Hub, reg prometheus.Registerer) *hubMetrics {
@@ -45,6 +66,7 @@ func newHubMetrics(h *Hub, reg prometheus.Registerer) *hubMetrics {
 			Name: "gochat_gateway_closes_total", Help: "Closed connections by close code; 0 is a connection that just ended.",
 		}, []string{"code"}),
 	}
+	m.order = newOrderMetrics(reg)
 	frames := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gochat_gateway_frames_received_total", Help: "Frames of clients by type."}, []string{"type"})
 	for t := range m.frames {
 		m.frames[t] = frames.WithLabelValues(wire.Type(t).String()) //nolint:gosec // below wire.Types

@@ -159,6 +159,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.readers.Wait()
+		s.hub.order.stop()
 		s.hub.flusher.wg.Wait()
 		s.hub.wheel.wg.Wait()
 		close(done)

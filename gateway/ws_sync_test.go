@@ -17,7 +17,7 @@ func TestSyncSendsEachEntryOnce(t *testing.T) {
 		calls = append(calls, r)
 		if r.GetPosition() == nil {
 			// Live while the sync runs: 4 is covered by its second page, 6 is not.
-			h.deliver(message(42, 4, 7), message(42, 6, 7), message(50, 1, 7), message(60, 8, 7), message(60, 9, 7))
+			h.deliver(message(42, 6, 7), message(42, 4, 7), message(50, 1, 7), message(60, 8, 7), message(60, 9, 7))
 			return &repopb.GetChangesResponse{
 				Events: []*repopb.Event{event(41, 1), event(42, 1), event(42, 2)},
 				Next:   &repopb.GetChangesPosition{ConversationId: 42, Seq: 2, Cursor: 1000},

@@ -34,6 +34,7 @@ func (s *Service) announceChange(ctx context.Context, change *repopb.GroupChange
 			Body:          &gatewaypb.Delivery_Event{Event: event},
 			UserIds:       removed,
 			DetachUserIds: removed,
+			Private:       true,
 		}}})
 	}
 	s.announce(ctx, &taskpb.Committed{

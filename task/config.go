@@ -23,10 +23,6 @@ type PersistConfig struct {
 	MaxBatch int `koanf:"max_batch"` // records in one transaction
 	// GiveUpAfter is how long senders wait for a store that is unavailable before they are told so.
 	GiveUpAfter time.Duration `koanf:"give_up_after"`
-	// OrderEntries bounds how many conversations' delivery positions are remembered.
-	OrderEntries int `koanf:"order_entries"`
-	// MaxHole bounds how many missed events are delivered late; beyond it clients pull them.
-	MaxHole int `koanf:"max_hole"`
 }
 
 // PushConfig shapes offline push. Without a webhook it is off.
@@ -50,7 +46,7 @@ type JobsConfig struct {
 // DefaultConfig returns the defaults: push is off.
 func DefaultConfig() Config {
 	return Config{
-		Persist: PersistConfig{MaxBatch: 500, GiveUpAfter: 10 * time.Second, OrderEntries: 200_000, MaxHole: 1_000},
+		Persist: PersistConfig{MaxBatch: 500, GiveUpAfter: 10 * time.Second},
 		Push: PushConfig{
 			Delay: 5 * time.Second, Timeout: 10 * time.Second,
 			Attempts: 10, Backoff: 5 * time.Second, MaxBackoff: 30 * time.Minute,
@@ -71,8 +67,6 @@ func (c Config) Validate() error {
 		value, min, max int
 	}{
 		{"persist.max_batch", c.Persist.MaxBatch, 1, 10_000},
-		{"persist.order_entries", c.Persist.OrderEntries, 1_000, 100_000_000},
-		{"persist.max_hole", c.Persist.MaxHole, 1, 100_000},
 		{"push.attempts", c.Push.Attempts, 1, 100},
 		{"jobs.workers", c.Jobs.Workers, 1, 1_000},
 		{"walk_batch", c.WalkBatch, 1, 10_000},

@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// planEntry plans one event that is next in its conversation.
+// planEntry plans one event.
 func (p *persister) planEntry(ctx context.Context, pl *plan, e *entry, route *repopb.Route) error {
 	event := complete(e.event, route)
 	if e.committed == nil {
@@ -19,55 +18,22 @@ func (p *persister) planEntry(ctx context.Context, pl *plan, e *entry, route *re
 		address(d, route)
 		return nil
 	}
-	if !e.committed.BecameLarge {
-		d := pl.add(event, false)
-		d.AttachUserIds, d.DetachUserIds = e.committed.AttachUserIds, e.committed.DetachUserIds
-		d.Index = route.Large && len(d.AttachUserIds) > 0
-		address(d, route)
-		p.also(pl, d, event, e.committed.AlsoUserIds)
-		return nil
-	}
-	members, err := p.members(ctx, event.ConversationId)
-	if err != nil {
-		return err
-	}
-	d := pl.add(event, false)
-	d.UserIds = union(members, e.committed.AlsoUserIds)
-	d.AttachUserIds, d.DetachUserIds, d.Index = members, e.committed.DetachUserIds, true
-	return nil
-}
-
-// planLate plans what is left of an event that went out already, to fill a
-// hole: its attachments, and the event for those users only, who may have missed it.
-func (p *persister) planLate(ctx context.Context, pl *plan, e *entry, route *repopb.Route) error {
-	c := e.committed
-	attach := c.AttachUserIds
-	if c.BecameLarge {
-		members, err := p.members(ctx, e.event.ConversationId)
-		if err != nil {
+	attach, index := e.committed.AttachUserIds, route.Large
+	if e.committed.BecameLarge {
+		var err error
+		if attach, err = p.members(ctx, event.ConversationId); err != nil {
 			return err
 		}
-		attach = members
+		index = true
 	}
-	if len(attach) == 0 && len(c.AlsoUserIds) == 0 && len(c.DetachUserIds) == 0 {
-		return nil
+	d := pl.add(event, false)
+	d.AttachUserIds, d.DetachUserIds, d.Index = attach, e.committed.DetachUserIds, index && len(attach) > 0
+	if e.committed.BecameLarge {
+		d.UserIds = attach // nobody is indexed before it
+	} else {
+		address(d, route)
 	}
-	d := pl.add(complete(e.event, route), false)
-	d.UserIds = union(c.AttachUserIds, c.AlsoUserIds)
-	d.AttachUserIds, d.DetachUserIds = attach, c.DetachUserIds
-	d.Index = len(attach) > 0 && (route.Large || c.BecameLarge)
 	return nil
-}
-
-// also adds users that must see this one event besides the members.
-func (p *persister) also(pl *plan, d *gatewaypb.Delivery, event *repopb.Event, users []int64) {
-	switch {
-	case len(users) == 0:
-	case d.Interested:
-		pl.add(event, false).UserIds = users
-	default:
-		d.UserIds = union(d.UserIds, users)
-	}
 }
 
 // members walks all members of a group.
@@ -116,14 +82,4 @@ func complete(event *repopb.Event, route *repopb.Route) *repopb.Event {
 		}
 	}
 	return full
-}
-
-// union returns the users of both, each once, without changing either.
-func union(a, b []int64) []int64 {
-	if len(b) == 0 {
-		return a
-	}
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
 }

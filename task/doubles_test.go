@@ -38,6 +38,7 @@ type store struct {
 	user    repopb.UserStatus
 	created int // calls of CreateMessages
 	queries int // calls of ClaimJobs
+	routed  int // calls of GetRoutes
 }
 
 type storedJob struct {
@@ -121,6 +122,7 @@ func (s *store) CreateMessages(_ context.Context, req *repopb.CreateMessagesRequ
 
 func (s *store) GetRoutes(_ context.Context, req *repopb.GetRoutesRequest) (*repopb.GetRoutesResponse, error) {
 	defer s.lock()()
+	s.routed++
 	out := &repopb.GetRoutesResponse{}
 	for _, id := range req.ConversationIds {
 		if r := s.routes[id]; r != nil {
@@ -128,20 +130,6 @@ func (s *store) GetRoutes(_ context.Context, req *repopb.GetRoutesRequest) (*rep
 		}
 	}
 	return out, s.down
-}
-
-func (s *store) GetMessages(_ context.Context, req *repopb.GetMessagesRequest) (*repopb.GetMessagesResponse, error) {
-	defer s.lock()()
-	if s.down != nil {
-		return nil, s.down
-	}
-	if req.UserId != 0 || !req.IncludeAll || !req.AfterSet {
-		return nil, errs.New(errs.NotFound, "not found")
-	}
-	log := s.logs[req.ConversationId]
-	from := min(int(req.AfterSeq), len(log))
-	to := min(from+int(min(req.Limit, 3)), len(log)) // small pages, to make them several
-	return &repopb.GetMessagesResponse{Events: log[from:to], HasMore: to < len(log)}, nil
 }
 
 func (s *store) GetGroupMembers(_ context.Context, req *repopb.GetGroupMembersRequest) (*repopb.GetGroupMembersResponse, error) {

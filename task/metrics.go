@@ -20,8 +20,6 @@ type metrics struct {
 	ackSeconds    prometheus.Histogram
 	refusals      *prometheus.CounterVec
 	deliveries    prometheus.Counter
-	filled        prometheus.Counter
-	jumps         prometheus.Counter
 	pushDeferred  prometheus.Counter
 	pushes        *prometheus.CounterVec
 	jobs          *prometheus.CounterVec
@@ -49,12 +47,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"error"}),
 		deliveries: f.NewCounter(prometheus.CounterOpts{
 			Name: "gochat_task_deliveries_total", Help: "Events handed to the gateways.",
-		}),
-		filled: f.NewCounter(prometheus.CounterOpts{
-			Name: "gochat_task_filled_events_total", Help: "Events read from the store because their record had not come yet.",
-		}),
-		jumps: f.NewCounter(prometheus.CounterOpts{
-			Name: "gochat_task_delivery_jumps_total", Help: "Holes left for clients to pull.",
 		}),
 		pushDeferred: f.NewCounter(prometheus.CounterOpts{
 			Name: "gochat_task_push_deferred_batches_total", Help: "Push decisions left to the outbox because the push queue was full.",

@@ -13,11 +13,12 @@ import (
 )
 
 // persister is the handler of im-persist-topic: it stores messages, answers
-// their senders and delivers events in the order of their conversations.
+// their senders and delivers what was committed. The order of a conversation is
+// kept by the gateways, so several processes may deliver its events.
 //
 // A batch may be handled again after a failure: a message that was stored then
-// comes back as a duplicate, is acknowledged again, and is delivered if its
-// conversation's position says that it was not.
+// comes back as a duplicate, is acknowledged and delivered again, and gateways
+// drop what they have delivered.
 type persister struct {
 	cfg         PersistConfig
 	walkBatch   int
@@ -25,7 +26,6 @@ type persister struct {
 	repo        repopb.RepoServiceServer
 	gateway     gatewaypb.GatewayServiceServer
 	push        *pushPlanner // nil: push is off
-	order       *order
 	metrics     *metrics
 	log         *slog.Logger
 
@@ -84,8 +84,8 @@ func (p *persister) create(ctx context.Context, in persistBatch) (*repopb.Create
 	return stored, nil
 }
 
-// deliver hands the answers and the plan to the gateways, then moves the
-// positions and starts the push decision.
+// deliver hands the answers and the plan to the gateways, then starts the push
+// decision.
 func (p *persister) deliver(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse, plan *plan) error {
 	results := p.results(in, stored)
 	var offline []*gatewaypb.OfflineUsers
@@ -106,9 +106,6 @@ func (p *persister) deliver(ctx context.Context, in persistBatch, stored *repopb
 		}
 		p.gateways.ended()
 		offline = answer.GetOffline()
-	}
-	for _, pos := range plan.positions {
-		p.order.delivered(pos.conversation, pos.seq)
 	}
 	p.metrics.delivered(len(plan.deliveries))
 	p.metrics.acked(results)

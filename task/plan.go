@@ -12,9 +12,9 @@ import (
 	"github.com/gochat-im/gochat/task/taskpb"
 )
 
-// redeliverWithin: a duplicate in a conversation whose position is unknown is
-// delivered when it is younger than this. The process may have ended between
-// its commit and its delivery; clients ignore what they have.
+// redeliverWithin: a duplicate younger than this is delivered again. The
+// process that stored it may have ended between its commit and its delivery;
+// gateways drop what they have delivered.
 const redeliverWithin = time.Minute
 
 // entry is one event of a batch on its way to the sockets.
@@ -25,13 +25,11 @@ type entry struct {
 	duplicate bool
 }
 
-type position struct{ conversation, seq int64 }
-
-// plan is what a batch delivers: ascending by seq in each conversation.
+// plan is what a batch delivers: a conversation's events stand side by side,
+// ascending by seq.
 type plan struct {
 	deliveries []*gatewaypb.Delivery
-	fresh      []bool     // of deliveries, at the same index: a message that was stored now
-	positions  []position // to remember once it is delivered
+	fresh      []bool // of deliveries, at the same index: a message that was stored now
 
 	slab   []gatewaypb.Delivery
 	bodies []gatewaypb.Delivery_Event
@@ -52,160 +50,82 @@ func (pl *plan) add(event *repopb.Event, fresh bool) *gatewaypb.Delivery {
 	return d
 }
 
-// plan puts the batch's events into the order of their conversations, skips
-// what was delivered and fills holes from the store. With an error the plan
-// holds what could be planned.
+// plan says whom each of the batch's events goes to. With an error it holds
+// what could be planned.
 func (p *persister) plan(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse) (*plan, error) {
-	entries := make([]entry, 0, len(in.messages)+len(in.committed))
-	for i, r := range stored.Results {
-		if r.Code == 0 && r.Event != nil {
-			entries = append(entries, entry{event: r.Event, except: in.origins[i], duplicate: r.Duplicate})
-		}
-	}
-	for _, c := range in.committed {
-		entries = append(entries, entry{event: c.Event, committed: c})
-	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		if c := cmp.Compare(a.event.ConversationId, b.event.ConversationId); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(a.event.Seq, b.event.Seq); c != 0 || a.duplicate == b.duplicate {
-			return c
-		}
-		if b.duplicate {
-			return -1
-		}
-		return 1
-	})
-	routes := slices.SortedFunc(slices.Values(stored.Routes), func(a, b *repopb.Route) int {
-		return cmp.Compare(a.ConversationId, b.ConversationId)
-	})
+	entries := entriesOf(in, stored)
 	pl := &plan{
 		deliveries: make([]*gatewaypb.Delivery, 0, len(entries)),
 		fresh:      make([]bool, 0, len(entries)),
 	}
-	var failure error
-	for len(entries) > 0 {
-		conversation := entries[0].event.ConversationId
-		n := 1
-		for n < len(entries) && entries[n].event.ConversationId == conversation {
-			n++
+	routes, failure := p.routes(ctx, entries, stored.Routes)
+	for i := range entries {
+		e := &entries[i]
+		route := routes[e.event.ConversationId]
+		if route == nil {
+			continue // it could not be read
 		}
-		for len(routes) > 0 && routes[0].ConversationId < conversation {
-			routes = routes[1:]
+		if err := p.planEntry(ctx, pl, e, route); err != nil {
+			failure = fmt.Errorf("plan the delivery of conversation %d: %w", e.event.ConversationId, err)
 		}
-		var route *repopb.Route
-		if len(routes) > 0 && routes[0].ConversationId == conversation {
-			route = routes[0]
-		}
-		if err := p.planConversation(ctx, pl, entries[:n], route); err != nil {
-			failure = fmt.Errorf("plan the delivery of conversation %d: %w", conversation, err)
-		}
-		entries = entries[n:]
 	}
 	return pl, failure
 }
 
-// planConversation plans the events of one conversation, ascending by seq.
-func (p *persister) planConversation(ctx context.Context, pl *plan, entries []entry, route *repopb.Route) error {
-	conversation := entries[0].event.ConversationId
-	last, known := p.order.last(conversation)
-	moved := false
-	for i := range entries {
-		e := &entries[i]
-		seq := e.event.Seq
-		late := known && seq <= last
-		if late && e.committed == nil {
+// entriesOf returns the events of a batch that sockets should see.
+func entriesOf(in persistBatch, stored *repopb.CreateMessagesResponse) []entry {
+	entries := make([]entry, 0, len(in.messages)+len(in.committed))
+	for i, r := range stored.Results {
+		if r.Code != 0 || r.Event == nil {
 			continue
 		}
-		if !known && e.duplicate && time.Since(time.UnixMilli(e.event.CreatedAt)) > redeliverWithin {
+		if r.Duplicate && time.Since(time.UnixMilli(r.Event.CreatedAt)) > redeliverWithin {
 			continue
 		}
-		if route == nil {
-			var err error
-			if route, err = p.route(ctx, conversation); err != nil {
-				return err
-			}
-		}
-		if late {
-			if err := p.planLate(ctx, pl, e, route); err != nil {
-				return err
-			}
-			continue
-		}
-		if known && seq > last+1 {
-			p.fillHole(ctx, pl, conversation, last, seq, route)
-		}
-		if err := p.planEntry(ctx, pl, e, route); err != nil {
-			return err
-		}
-		if moved {
-			pl.positions[len(pl.positions)-1].seq = seq
-		} else {
-			pl.positions = append(pl.positions, position{conversation, seq})
-		}
-		last, known, moved = seq, true, true
+		entries = append(entries, entry{event: r.Event, except: in.origins[i], duplicate: r.Duplicate})
 	}
-	return nil
+	for _, c := range in.committed {
+		entries = append(entries, entry{event: c.Event, committed: c})
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.event.ConversationId, b.event.ConversationId), cmp.Compare(a.event.Seq, b.event.Seq))
+	})
+	return slices.CompactFunc(entries, func(a, b entry) bool { // a message and its retry
+		return a.event.ConversationId == b.event.ConversationId && a.event.Seq == b.event.Seq
+	})
 }
 
-// route asks for a conversation's receivers; one without members when there is no such conversation.
-func (p *persister) route(ctx context.Context, conversation int64) (*repopb.Route, error) {
+// routes returns the receivers of the entries' conversations: those that came
+// with the commit, the others from the store, in one call. A conversation that
+// does not exist has nobody; one that could not be read is left out.
+func (p *persister) routes(ctx context.Context, entries []entry, known []*repopb.Route) (map[int64]*repopb.Route, error) {
+	routes := make(map[int64]*repopb.Route, len(known))
+	for _, r := range known {
+		routes[r.ConversationId] = r
+	}
+	var missing []int64
+	for i := range entries {
+		id := entries[i].event.ConversationId
+		if routes[id] == nil && (len(missing) == 0 || missing[len(missing)-1] != id) {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return routes, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.callTimeout)
 	defer cancel()
-	answer, err := p.repo.GetRoutes(ctx, &repopb.GetRoutesRequest{ConversationIds: []int64{conversation}})
+	answer, err := p.repo.GetRoutes(ctx, &repopb.GetRoutesRequest{ConversationIds: missing})
 	if err != nil {
-		return nil, p.readFailed("get routes", err)
+		return routes, p.readFailed("get routes", err)
+	}
+	for _, id := range missing {
+		routes[id] = &repopb.Route{ConversationId: id}
 	}
 	for _, r := range answer.Routes {
-		if r.ConversationId == conversation {
-			return r, nil
-		}
+		routes[r.ConversationId] = r
 	}
-	return &repopb.Route{ConversationId: conversation}, nil
-}
-
-// fillHole plans the events between two seqs, both exclusive. When they are
-// too many, or cannot be read, it leaves a jump: clients see it and pull.
-func (p *persister) fillHole(ctx context.Context, pl *plan, conversation, after, before int64, route *repopb.Route) {
-	if before-after-1 > int64(p.cfg.MaxHole) {
-		p.metrics.jumps.Inc()
-		return
-	}
-	for after < before-1 {
-		page, err := p.holePage(ctx, conversation, after, before)
-		if err != nil {
-			p.metrics.jumps.Inc()
-			p.log.WarnContext(ctx, "missed events could not be read, clients will pull them", "conversation_id", conversation,
-				"after_seq", after, "before_seq", before, "error", err)
-			return
-		}
-		start := after
-		for _, event := range page.Events {
-			if event.Seq <= after || event.Seq >= before {
-				continue
-			}
-			address(pl.add(complete(event, route), false), route)
-			p.metrics.filled.Inc()
-			after = event.Seq
-		}
-		if after == start {
-			return
-		}
-	}
-}
-
-func (p *persister) holePage(ctx context.Context, conversation, after, before int64) (*repopb.GetMessagesResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.callTimeout)
-	defer cancel()
-	answer, err := p.repo.GetMessages(ctx, &repopb.GetMessagesRequest{
-		ConversationId: conversation, AfterSeq: after, AfterSet: true,
-		Limit: int32(min(before-after-1, 200)), IncludeAll: true,
-	})
-	if err != nil {
-		return nil, p.readFailed("read missed events", err)
-	}
-	return answer, nil
+	return routes, nil
 }
 
 func (p *persister) readFailed(doing string, err error) error {

@@ -1,6 +1,6 @@
-// Package task is the role of asynchronous work: it stores messages and
-// delivers events in the order of their conversations, walks large groups,
-// runs offline push, and runs durable jobs at least once.
+// Package task is the role of asynchronous work: it stores messages, delivers
+// what was committed, walks large groups, runs offline push, and runs durable
+// jobs at least once.
 package task
 
 import (
@@ -56,7 +56,7 @@ func New(cfg Config, repo repopb.RepoServiceServer, gw gatewaypb.GatewayServiceS
 	}
 	s.persist = &persister{
 		cfg: cfg.Persist, walkBatch: cfg.WalkBatch, callTimeout: cfg.CallTimeout,
-		repo: repo, gateway: gw, push: planner, order: newOrder(cfg.Persist.OrderEntries), metrics: m, log: log,
+		repo: repo, gateway: gw, push: planner, metrics: m, log: log,
 	}
 	s.queue = &pushQueue{
 		cfg: cfg.Push, walkBatch: cfg.WalkBatch, callTimeout: cfg.CallTimeout, repo: repo, gateway: gw, bus: b, log: log,

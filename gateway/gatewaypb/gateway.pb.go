@@ -217,12 +217,14 @@ type Delivery struct {
 	Interested bool `protobuf:"varint,6,opt,name=interested,proto3" json:"interested,omitempty"`
 	// The socket that must not get it (the sender's own has the ack), on the gateway of that origin.
 	Except *Origin `protobuf:"bytes,7,opt,name=except,proto3" json:"except,omitempty"`
-	// After the body: these users get the conversation's events from now on (again)…
+	// Before the body: these users get the conversation's events from now on (again)…
 	AttachUserIds []int64 `protobuf:"varint,8,rep,packed,name=attach_user_ids,json=attachUserIds,proto3" json:"attach_user_ids,omitempty"`
 	// …and are indexed for it, because the group is large.
 	Index bool `protobuf:"varint,9,opt,name=index,proto3" json:"index,omitempty"`
 	// After the body: these users get nothing more of the conversation.
 	DetachUserIds []int64 `protobuf:"varint,10,rep,packed,name=detach_user_ids,json=detachUserIds,proto3" json:"detach_user_ids,omitempty"`
+	// A copy of an event for user_ids alone: it goes out at once, and is not the conversation's own delivery of that event.
+	Private       bool `protobuf:"varint,11,opt,name=private,proto3" json:"private,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +342,13 @@ func (x *Delivery) GetDetachUserIds() []int64 {
 		return x.DetachUserIds
 	}
 	return nil
+}
+
+func (x *Delivery) GetPrivate() bool {
+	if x != nil {
+		return x.Private
+	}
+	return false
 }
 
 type isDelivery_Body interface {
@@ -829,7 +838,7 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\adetails\x18\a \x03(\v2&.gochat.gateway.v1.Result.DetailsEntryR\adetails\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaf\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x03\n" +
 	"\bDelivery\x12-\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.gochat.repo.v1.EventH\x00R\x05event\x121\n" +
 	"\x04read\x18\x02 \x01(\v2\x1b.gochat.repo.v1.ReadPointerH\x00R\x04read\x123\n" +
@@ -843,7 +852,8 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\x0fattach_user_ids\x18\b \x03(\x03R\rattachUserIds\x12\x14\n" +
 	"\x05index\x18\t \x01(\bR\x05index\x12&\n" +
 	"\x0fdetach_user_ids\x18\n" +
-	" \x03(\x03R\rdetachUserIdsB\x06\n" +
+	" \x03(\x03R\rdetachUserIds\x12\x18\n" +
+	"\aprivate\x18\v \x01(\bR\aprivateB\x06\n" +
 	"\x04body\"J\n" +
 	"\x06Typing\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x17\n" +

@@ -33,9 +33,11 @@ const (
 // GatewayService is addressed to "the gateways": an implementation delivers to its own sockets, a router in front
 // of several splits a request by where the users are.
 type GatewayServiceClient interface {
-	// Deliver hands results and events to sockets, in the order given. It returns once each is in the queues of its
-	// sockets (a slow socket is degraded, it never delays the call). Not durable: what a socket misses, its client
-	// pulls by seq. Retry-safe: a client ignores what it has.
+	// Deliver hands results and events to sockets. Results go out at once. Each gateway keeps the events of a conversation
+	// in the order of their seqs, whoever delivers them: what was delivered already is dropped, what comes above a gap
+	// waits a moment for what is missing. It returns once everything is in the queues of its sockets or waits for its turn
+	// (a slow socket is degraded, it never delays the call). Not durable: what a socket misses, its client pulls by seq.
+	// Retry-safe.
 	Deliver(ctx context.Context, in *DeliverRequest, opts ...grpc.CallOption) (*DeliverResponse, error)
 	// Disconnect closes the sockets of a user, or of some of its sessions, with a close code. When it returns those
 	// sockets get nothing more. Retry-safe.
@@ -89,9 +91,11 @@ func (c *gatewayServiceClient) Stats(ctx context.Context, in *StatsRequest, opts
 // GatewayService is addressed to "the gateways": an implementation delivers to its own sockets, a router in front
 // of several splits a request by where the users are.
 type GatewayServiceServer interface {
-	// Deliver hands results and events to sockets, in the order given. It returns once each is in the queues of its
-	// sockets (a slow socket is degraded, it never delays the call). Not durable: what a socket misses, its client
-	// pulls by seq. Retry-safe: a client ignores what it has.
+	// Deliver hands results and events to sockets. Results go out at once. Each gateway keeps the events of a conversation
+	// in the order of their seqs, whoever delivers them: what was delivered already is dropped, what comes above a gap
+	// waits a moment for what is missing. It returns once everything is in the queues of its sockets or waits for its turn
+	// (a slow socket is degraded, it never delays the call). Not durable: what a socket misses, its client pulls by seq.
+	// Retry-safe.
 	Deliver(context.Context, *DeliverRequest) (*DeliverResponse, error)
 	// Disconnect closes the sockets of a user, or of some of its sessions, with a close code. When it returns those
 	// sockets get nothing more. Retry-safe.

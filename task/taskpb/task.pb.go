@@ -92,9 +92,7 @@ type Committed struct {
 	Event         *repopb.Event          `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	AttachUserIds []int64                `protobuf:"varint,2,rep,packed,name=attach_user_ids,json=attachUserIds,proto3" json:"attach_user_ids,omitempty"` // new members
 	BecameLarge   bool                   `protobuf:"varint,3,opt,name=became_large,json=becameLarge,proto3" json:"became_large,omitempty"`                // index every member
-	// Besides the members as of now: users that must still see this one event (a dissolved group's members).
-	AlsoUserIds   []int64 `protobuf:"varint,4,rep,packed,name=also_user_ids,json=alsoUserIds,proto3" json:"also_user_ids,omitempty"`
-	DetachUserIds []int64 `protobuf:"varint,5,rep,packed,name=detach_user_ids,json=detachUserIds,proto3" json:"detach_user_ids,omitempty"`
+	DetachUserIds []int64                `protobuf:"varint,5,rep,packed,name=detach_user_ids,json=detachUserIds,proto3" json:"detach_user_ids,omitempty"` // removed members; they were told already
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,13 +146,6 @@ func (x *Committed) GetBecameLarge() bool {
 		return x.BecameLarge
 	}
 	return false
-}
-
-func (x *Committed) GetAlsoUserIds() []int64 {
-	if x != nil {
-		return x.AlsoUserIds
-	}
-	return nil
 }
 
 func (x *Committed) GetDetachUserIds() []int64 {
@@ -560,13 +551,12 @@ const file_task_taskpb_task_proto_rawDesc = "" +
 	"\aPersist\x121\n" +
 	"\x06origin\x18\x01 \x01(\v2\x19.gochat.gateway.v1.OriginR\x06origin\x124\n" +
 	"\amessage\x18\x02 \x01(\v2\x1a.gochat.repo.v1.NewMessageR\amessage\x127\n" +
-	"\tcommitted\x18\x03 \x01(\v2\x19.gochat.task.v1.CommittedR\tcommitted\"\xcf\x01\n" +
+	"\tcommitted\x18\x03 \x01(\v2\x19.gochat.task.v1.CommittedR\tcommitted\"\xb1\x01\n" +
 	"\tCommitted\x12+\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.gochat.repo.v1.EventR\x05event\x12&\n" +
 	"\x0fattach_user_ids\x18\x02 \x03(\x03R\rattachUserIds\x12!\n" +
-	"\fbecame_large\x18\x03 \x01(\bR\vbecameLarge\x12\"\n" +
-	"\ralso_user_ids\x18\x04 \x03(\x03R\valsoUserIds\x12&\n" +
-	"\x0fdetach_user_ids\x18\x05 \x03(\x03R\rdetachUserIds\"\x85\x01\n" +
+	"\fbecame_large\x18\x03 \x01(\bR\vbecameLarge\x12&\n" +
+	"\x0fdetach_user_ids\x18\x05 \x03(\x03R\rdetachUserIdsJ\x04\b\x04\x10\x05\"\x85\x01\n" +
 	"\vGroupFanout\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x19\n" +
 	"\bfrom_seq\x18\x02 \x01(\x03R\afromSeq\x12\x15\n" +
