@@ -203,9 +203,9 @@ func checkRestored(t *testing.T, s *repo.Service, b *busy) {
 	}
 }
 
-// changes tells whether a row changes in place: the clock, the groups' counts, and how many messages the owner sent.
+// changes tells whether a row changes in place: the clock, what groups and conversations say of their members, and how many messages the owner sent.
 func (b *busy) changes(table string, row []any) bool {
-	return table == "clock" || table == "groups" || table == "members" && row[1].(int64) == b.owner
+	return table == "clock" || table == "groups" || table == "conversations" || table == "members" && row[1].(int64) == b.owner
 }
 
 // wantOnly tells what else is in a folder.

@@ -3,6 +3,8 @@ package repo
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -46,15 +48,37 @@ func (s *Service) GetUnread(ctx context.Context, r *repopb.GetUnreadRequest) (*r
 
 // GetRoutes implements RepoService.
 func (s *Service) GetRoutes(ctx context.Context, r *repopb.GetRoutesRequest) (*repopb.GetRoutesResponse, error) {
-	found, err := s.routes.GetMany(ctx, r.GetConversationIds(), s.store.Routes)
+	routes, err := s.routesOf(ctx, r.GetConversationIds(), r.GetMembersSeqs())
+	return &repopb.GetRoutesResponse{Routes: routes}, err
+}
+
+// routesOf returns routes that know of the membership changes up to least. What is cached is older between another
+// call's commit and its invalidation, whichever process makes it: such a route is read anew.
+func (s *Service) routesOf(ctx context.Context, ids []int64, least map[int64]int64) ([]*repopb.Route, error) {
+	found, err := s.routes.GetMany(ctx, ids, s.store.Routes)
 	if err != nil {
 		return nil, err
 	}
-	resp := &repopb.GetRoutesResponse{Routes: make([]*repopb.Route, 0, len(found))}
-	for _, route := range found {
-		resp.Routes = append(resp.Routes, route)
+	routes := make([]*repopb.Route, 0, len(found))
+	var stale []int64
+	for id, route := range found {
+		if route.GetMembersSeq() < least[id] {
+			stale = append(stale, id)
+			continue
+		}
+		routes = append(routes, route)
 	}
-	return resp, nil
+	if len(stale) == 0 {
+		return routes, nil
+	}
+	if err := forget(ctx, s.routes, stale...); err != nil {
+		return nil, err
+	}
+	fresh, err := s.store.Routes(ctx, stale)
+	if err != nil {
+		return nil, err
+	}
+	return slices.AppendSeq(routes, maps.Values(fresh)), nil
 }
 
 // GetLargeGroups implements RepoService.

@@ -6,31 +6,30 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// CreateMessages implements RepoService. The routes are read after the commit, so whoever left before it gets nothing
-// and whoever joined before it gets all.
+// CreateMessages implements RepoService. The routes are as of the commit or later, so whoever left before it gets
+// nothing and whoever joined before it gets all.
 func (s *Service) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
 	created, err := s.store.CreateMessages(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	ids := make([]int64, 0, 16)
-	seen := make(map[int64]struct{}, 16)
+	least := make(map[int64]int64, 16)
 	for _, result := range created.GetResults() {
-		if result.GetEvent() == nil || result.GetDuplicate() {
+		ev := result.GetEvent()
+		if ev == nil || result.GetDuplicate() {
 			continue
 		}
-		id := result.GetEvent().GetConversationId()
-		if _, ok := seen[id]; !ok {
-			seen[id] = struct{}{}
-			ids = append(ids, id)
+		if _, ok := least[ev.GetConversationId()]; !ok {
+			ids = append(ids, ev.GetConversationId())
 		}
+		least[ev.GetConversationId()] = ev.GetMembersSeq()
 	}
 	if len(ids) > 0 {
-		routes, err := s.GetRoutes(context.WithoutCancel(ctx), &repopb.GetRoutesRequest{ConversationIds: ids})
+		created.Routes, err = s.routesOf(context.WithoutCancel(ctx), ids, least)
 		if err != nil {
 			return nil, err // stored; the caller's retry finds duplicates and acks them
 		}
-		created.Routes = routes.GetRoutes()
 	}
 	return created, nil
 }

@@ -2494,6 +2494,7 @@ type Route struct {
 	Type           ConversationType       `protobuf:"varint,2,opt,name=type,proto3,enum=gochat.repo.v1.ConversationType" json:"type,omitempty"`
 	Large          bool                   `protobuf:"varint,3,opt,name=large,proto3" json:"large,omitempty"`                                 // members > delivery.large_group_threshold: fan out by the gateways' interest
 	MemberIds      []int64                `protobuf:"varint,4,rep,packed,name=member_ids,json=memberIds,proto3" json:"member_ids,omitempty"` // empty when large
+	MembersSeq     int64                  `protobuf:"varint,5,opt,name=members_seq,json=membersSeq,proto3" json:"members_seq,omitempty"`     // of the last membership change that it knows of
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -2556,9 +2557,17 @@ func (x *Route) GetMemberIds() []int64 {
 	return nil
 }
 
+func (x *Route) GetMembersSeq() int64 {
+	if x != nil {
+		return x.MembersSeq
+	}
+	return 0
+}
+
 type GetRoutesRequest struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	ConversationIds []int64                `protobuf:"varint,1,rep,packed,name=conversation_ids,json=conversationIds,proto3" json:"conversation_ids,omitempty"`
+	MembersSeqs     map[int64]int64        `protobuf:"bytes,2,rep,name=members_seqs,json=membersSeqs,proto3" json:"members_seqs,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // conversation id -> the least members_seq of its route: the event's; left out: any
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -2596,6 +2605,13 @@ func (*GetRoutesRequest) Descriptor() ([]byte, []int) {
 func (x *GetRoutesRequest) GetConversationIds() []int64 {
 	if x != nil {
 		return x.ConversationIds
+	}
+	return nil
+}
+
+func (x *GetRoutesRequest) GetMembersSeqs() map[int64]int64 {
+	if x != nil {
+		return x.MembersSeqs
 	}
 	return nil
 }
@@ -2943,8 +2959,11 @@ type Event struct {
 	Avatar           string           `protobuf:"bytes,16,opt,name=avatar,proto3" json:"avatar,omitempty"`
 	ConversationType ConversationType `protobuf:"varint,17,opt,name=conversation_type,json=conversationType,proto3,enum=gochat.repo.v1.ConversationType" json:"conversation_type,omitempty"` // set on what is delivered
 	PeerId           int64            `protobuf:"varint,18,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"`                                                                    // single MESSAGE: the receiver
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The seq of the conversation's last membership change as of the commit: only a route as new as that may carry the
+	// event. 0 in what is read from the log.
+	MembersSeq    int64 `protobuf:"varint,19,opt,name=members_seq,json=membersSeq,proto3" json:"members_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
@@ -3103,6 +3122,13 @@ func (x *Event) GetPeerId() int64 {
 	return 0
 }
 
+func (x *Event) GetMembersSeq() int64 {
+	if x != nil {
+		return x.MembersSeq
+	}
+	return 0
+}
+
 // NewMessage is a message admitted by logic, to be stored.
 type NewMessage struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -3243,7 +3269,7 @@ func (x *CreateMessagesRequest) GetPushOutbox() bool {
 type CreateMessagesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Results       []*CreateMessageResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`                    // as many as messages, in order
-	Routes        []*Route               `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`                      // of the conversations that got something new, as of after the commit
+	Routes        []*Route               `protobuf:"bytes,2,rep,name=routes,proto3" json:"routes,omitempty"`                      // of the conversations that got something new, as of the commit or later
 	OutboxId      int64                  `protobuf:"varint,3,opt,name=outbox_id,json=outboxId,proto3" json:"outbox_id,omitempty"` // 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6430,7 +6456,7 @@ type CheckSendersRequest_Sender struct {
 
 func (x *CheckSendersRequest_Sender) Reset() {
 	*x = CheckSendersRequest_Sender{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[97]
+	mi := &file_repo_repopb_repo_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6442,7 +6468,7 @@ func (x *CheckSendersRequest_Sender) String() string {
 func (*CheckSendersRequest_Sender) ProtoMessage() {}
 
 func (x *CheckSendersRequest_Sender) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[97]
+	mi := &file_repo_repopb_repo_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6636,15 +6662,21 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x16\n" +
 	"\x06unread\x18\x02 \x01(\x03R\x06unread\x12\x19\n" +
 	"\blast_seq\x18\x03 \x01(\x03R\alastSeq\x12\x19\n" +
-	"\bread_seq\x18\x04 \x01(\x03R\areadSeq\"\x9b\x01\n" +
+	"\bread_seq\x18\x04 \x01(\x03R\areadSeq\"\xbc\x01\n" +
 	"\x05Route\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x124\n" +
 	"\x04type\x18\x02 \x01(\x0e2 .gochat.repo.v1.ConversationTypeR\x04type\x12\x14\n" +
 	"\x05large\x18\x03 \x01(\bR\x05large\x12\x1d\n" +
 	"\n" +
-	"member_ids\x18\x04 \x03(\x03R\tmemberIds\"=\n" +
+	"member_ids\x18\x04 \x03(\x03R\tmemberIds\x12\x1f\n" +
+	"\vmembers_seq\x18\x05 \x01(\x03R\n" +
+	"membersSeq\"\xd3\x01\n" +
 	"\x10GetRoutesRequest\x12)\n" +
-	"\x10conversation_ids\x18\x01 \x03(\x03R\x0fconversationIds\"B\n" +
+	"\x10conversation_ids\x18\x01 \x03(\x03R\x0fconversationIds\x12T\n" +
+	"\fmembers_seqs\x18\x02 \x03(\v21.gochat.repo.v1.GetRoutesRequest.MembersSeqsEntryR\vmembersSeqs\x1a>\n" +
+	"\x10MembersSeqsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\x03R\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"B\n" +
 	"\x11GetRoutesResponse\x12-\n" +
 	"\x06routes\x18\x01 \x03(\v2\x15.gochat.repo.v1.RouteR\x06routes\"0\n" +
 	"\x15GetLargeGroupsRequest\x12\x17\n" +
@@ -6667,7 +6699,7 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x06active\x18\x05 \x01(\bR\x06active\x124\n" +
 	"\x04type\x18\x06 \x01(\x0e2 .gochat.repo.v1.ConversationTypeR\x04type\x12\x14\n" +
 	"\x05large\x18\a \x01(\bR\x05large\x12\x17\n" +
-	"\apeer_id\x18\b \x01(\x03R\x06peerId\"\x86\x05\n" +
+	"\apeer_id\x18\b \x01(\x03R\x06peerId\"\xa7\x05\n" +
 	"\x05Event\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x03R\x03seq\x12-\n" +
@@ -6691,7 +6723,9 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x04name\x18\x0f \x01(\tR\x04name\x12\x16\n" +
 	"\x06avatar\x18\x10 \x01(\tR\x06avatar\x12M\n" +
 	"\x11conversation_type\x18\x11 \x01(\x0e2 .gochat.repo.v1.ConversationTypeR\x10conversationType\x12\x17\n" +
-	"\apeer_id\x18\x12 \x01(\x03R\x06peerId\"\xe0\x01\n" +
+	"\apeer_id\x18\x12 \x01(\x03R\x06peerId\x12\x1f\n" +
+	"\vmembers_seq\x18\x13 \x01(\x03R\n" +
+	"membersSeq\"\xe0\x01\n" +
 	"\n" +
 	"NewMessage\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x1b\n" +
@@ -7068,7 +7102,7 @@ func file_repo_repopb_repo_proto_rawDescGZIP() []byte {
 }
 
 var file_repo_repopb_repo_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_repo_repopb_repo_proto_msgTypes = make([]protoimpl.MessageInfo, 99)
+var file_repo_repopb_repo_proto_msgTypes = make([]protoimpl.MessageInfo, 100)
 var file_repo_repopb_repo_proto_goTypes = []any{
 	(UserStatus)(0),                     // 0: gochat.repo.v1.UserStatus
 	(ConversationType)(0),               // 1: gochat.repo.v1.ConversationType
@@ -7173,8 +7207,9 @@ var file_repo_repopb_repo_proto_goTypes = []any{
 	(*BackupRequest)(nil),               // 100: gochat.repo.v1.BackupRequest
 	(*BackupResponse)(nil),              // 101: gochat.repo.v1.BackupResponse
 	(*StatsResponse)(nil),               // 102: gochat.repo.v1.StatsResponse
-	(*CheckSendersRequest_Sender)(nil),  // 103: gochat.repo.v1.CheckSendersRequest.Sender
-	nil,                                 // 104: gochat.repo.v1.GetChangesRequest.HaveEntry
+	nil,                                 // 103: gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
+	(*CheckSendersRequest_Sender)(nil),  // 104: gochat.repo.v1.CheckSendersRequest.Sender
+	nil,                                 // 105: gochat.repo.v1.GetChangesRequest.HaveEntry
 }
 var file_repo_repopb_repo_proto_depIdxs = []int32{
 	0,   // 0: gochat.repo.v1.User.status:type_name -> gochat.repo.v1.UserStatus
@@ -7196,149 +7231,150 @@ var file_repo_repopb_repo_proto_depIdxs = []int32{
 	32,  // 16: gochat.repo.v1.GetConversationsResponse.conversations:type_name -> gochat.repo.v1.ConversationView
 	41,  // 17: gochat.repo.v1.GetUnreadResponse.conversations:type_name -> gochat.repo.v1.UnreadCount
 	1,   // 18: gochat.repo.v1.Route.type:type_name -> gochat.repo.v1.ConversationType
-	42,  // 19: gochat.repo.v1.GetRoutesResponse.routes:type_name -> gochat.repo.v1.Route
-	103, // 20: gochat.repo.v1.CheckSendersRequest.senders:type_name -> gochat.repo.v1.CheckSendersRequest.Sender
-	49,  // 21: gochat.repo.v1.CheckSendersResponse.senders:type_name -> gochat.repo.v1.SenderState
-	4,   // 22: gochat.repo.v1.SenderState.role:type_name -> gochat.repo.v1.Role
-	1,   // 23: gochat.repo.v1.SenderState.type:type_name -> gochat.repo.v1.ConversationType
-	2,   // 24: gochat.repo.v1.Event.kind:type_name -> gochat.repo.v1.EventKind
-	3,   // 25: gochat.repo.v1.Event.status:type_name -> gochat.repo.v1.MessageStatus
-	4,   // 26: gochat.repo.v1.Event.role:type_name -> gochat.repo.v1.Role
-	1,   // 27: gochat.repo.v1.Event.conversation_type:type_name -> gochat.repo.v1.ConversationType
-	51,  // 28: gochat.repo.v1.CreateMessagesRequest.messages:type_name -> gochat.repo.v1.NewMessage
-	54,  // 29: gochat.repo.v1.CreateMessagesResponse.results:type_name -> gochat.repo.v1.CreateMessageResult
-	42,  // 30: gochat.repo.v1.CreateMessagesResponse.routes:type_name -> gochat.repo.v1.Route
-	50,  // 31: gochat.repo.v1.CreateMessageResult.event:type_name -> gochat.repo.v1.Event
-	50,  // 32: gochat.repo.v1.GetMessagesResponse.events:type_name -> gochat.repo.v1.Event
-	3,   // 33: gochat.repo.v1.UpdateMessageStatusRequest.status:type_name -> gochat.repo.v1.MessageStatus
-	50,  // 34: gochat.repo.v1.UpdateMessageStatusResponse.event:type_name -> gochat.repo.v1.Event
-	1,   // 35: gochat.repo.v1.UpdateMessageStatusResponse.type:type_name -> gochat.repo.v1.ConversationType
-	104, // 36: gochat.repo.v1.GetChangesRequest.have:type_name -> gochat.repo.v1.GetChangesRequest.HaveEntry
-	62,  // 37: gochat.repo.v1.GetChangesRequest.position:type_name -> gochat.repo.v1.GetChangesPosition
-	50,  // 38: gochat.repo.v1.GetChangesResponse.events:type_name -> gochat.repo.v1.Event
-	64,  // 39: gochat.repo.v1.GetChangesResponse.too_far:type_name -> gochat.repo.v1.TooFar
-	65,  // 40: gochat.repo.v1.GetChangesResponse.reads:type_name -> gochat.repo.v1.ReadPointer
-	66,  // 41: gochat.repo.v1.GetChangesResponse.hidden:type_name -> gochat.repo.v1.Hidden
-	62,  // 42: gochat.repo.v1.GetChangesResponse.next:type_name -> gochat.repo.v1.GetChangesPosition
-	5,   // 43: gochat.repo.v1.Group.join_policy:type_name -> gochat.repo.v1.JoinPolicy
-	4,   // 44: gochat.repo.v1.Group.my_role:type_name -> gochat.repo.v1.Role
-	4,   // 45: gochat.repo.v1.Member.role:type_name -> gochat.repo.v1.Role
-	50,  // 46: gochat.repo.v1.GroupChange.event:type_name -> gochat.repo.v1.Event
-	67,  // 47: gochat.repo.v1.GroupChange.group:type_name -> gochat.repo.v1.Group
-	67,  // 48: gochat.repo.v1.CreateGroupRequest.group:type_name -> gochat.repo.v1.Group
-	69,  // 49: gochat.repo.v1.CreateGroupResponse.change:type_name -> gochat.repo.v1.GroupChange
-	32,  // 50: gochat.repo.v1.CreateGroupResponse.conversation:type_name -> gochat.repo.v1.ConversationView
-	5,   // 51: gochat.repo.v1.UpdateGroupRequest.join_policy:type_name -> gochat.repo.v1.JoinPolicy
-	4,   // 52: gochat.repo.v1.UpdateGroupMemberRequest.role:type_name -> gochat.repo.v1.Role
-	68,  // 53: gochat.repo.v1.GetGroupMembersResponse.members:type_name -> gochat.repo.v1.Member
-	82,  // 54: gochat.repo.v1.ListJoinRequestsResponse.requests:type_name -> gochat.repo.v1.JoinRequest
-	86,  // 55: gochat.repo.v1.CreateJobsRequest.jobs:type_name -> gochat.repo.v1.Job
-	86,  // 56: gochat.repo.v1.ClaimJobsResponse.jobs:type_name -> gochat.repo.v1.Job
-	91,  // 57: gochat.repo.v1.FinishJobsRequest.outcomes:type_name -> gochat.repo.v1.JobOutcome
-	86,  // 58: gochat.repo.v1.ListDeadJobsResponse.jobs:type_name -> gochat.repo.v1.Job
-	97,  // 59: gochat.repo.v1.OutboxEntry.ranges:type_name -> gochat.repo.v1.OutboxRange
-	96,  // 60: gochat.repo.v1.ListOutboxResponse.entries:type_name -> gochat.repo.v1.OutboxEntry
-	8,   // 61: gochat.repo.v1.RepoService.CreateUser:input_type -> gochat.repo.v1.CreateUserRequest
-	9,   // 62: gochat.repo.v1.RepoService.GetUser:input_type -> gochat.repo.v1.GetUserRequest
-	10,  // 63: gochat.repo.v1.RepoService.GetUsers:input_type -> gochat.repo.v1.GetUsersRequest
-	12,  // 64: gochat.repo.v1.RepoService.SearchUsers:input_type -> gochat.repo.v1.SearchUsersRequest
-	14,  // 65: gochat.repo.v1.RepoService.UpdateUser:input_type -> gochat.repo.v1.UpdateUserRequest
-	15,  // 66: gochat.repo.v1.RepoService.GetCredentials:input_type -> gochat.repo.v1.GetCredentialsRequest
-	17,  // 67: gochat.repo.v1.RepoService.SetPassword:input_type -> gochat.repo.v1.SetPasswordRequest
-	18,  // 68: gochat.repo.v1.RepoService.CreateInvitation:input_type -> gochat.repo.v1.CreateInvitationRequest
-	21,  // 69: gochat.repo.v1.RepoService.CreateSession:input_type -> gochat.repo.v1.CreateSessionRequest
-	23,  // 70: gochat.repo.v1.RepoService.RotateSession:input_type -> gochat.repo.v1.RotateSessionRequest
-	25,  // 71: gochat.repo.v1.RepoService.GetSession:input_type -> gochat.repo.v1.GetSessionRequest
-	26,  // 72: gochat.repo.v1.RepoService.ListSessions:input_type -> gochat.repo.v1.ListSessionsRequest
-	28,  // 73: gochat.repo.v1.RepoService.RevokeSessions:input_type -> gochat.repo.v1.RevokeSessionsRequest
-	30,  // 74: gochat.repo.v1.RepoService.TouchSessions:input_type -> gochat.repo.v1.TouchSessionsRequest
-	33,  // 75: gochat.repo.v1.RepoService.CreateConversation:input_type -> gochat.repo.v1.CreateConversationRequest
-	35,  // 76: gochat.repo.v1.RepoService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
-	36,  // 77: gochat.repo.v1.RepoService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
-	38,  // 78: gochat.repo.v1.RepoService.UpdateConversation:input_type -> gochat.repo.v1.UpdateConversationRequest
-	39,  // 79: gochat.repo.v1.RepoService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
-	43,  // 80: gochat.repo.v1.RepoService.GetRoutes:input_type -> gochat.repo.v1.GetRoutesRequest
-	45,  // 81: gochat.repo.v1.RepoService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
-	47,  // 82: gochat.repo.v1.RepoService.CheckSenders:input_type -> gochat.repo.v1.CheckSendersRequest
-	52,  // 83: gochat.repo.v1.RepoService.CreateMessages:input_type -> gochat.repo.v1.CreateMessagesRequest
-	55,  // 84: gochat.repo.v1.RepoService.GetMessages:input_type -> gochat.repo.v1.GetMessagesRequest
-	57,  // 85: gochat.repo.v1.RepoService.EditMessage:input_type -> gochat.repo.v1.EditMessageRequest
-	58,  // 86: gochat.repo.v1.RepoService.HideMessage:input_type -> gochat.repo.v1.HideMessageRequest
-	59,  // 87: gochat.repo.v1.RepoService.UpdateMessageStatus:input_type -> gochat.repo.v1.UpdateMessageStatusRequest
-	61,  // 88: gochat.repo.v1.RepoService.GetChanges:input_type -> gochat.repo.v1.GetChangesRequest
-	70,  // 89: gochat.repo.v1.RepoService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
-	72,  // 90: gochat.repo.v1.RepoService.GetGroup:input_type -> gochat.repo.v1.GetGroupRequest
-	73,  // 91: gochat.repo.v1.RepoService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
-	74,  // 92: gochat.repo.v1.RepoService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
-	75,  // 93: gochat.repo.v1.RepoService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
-	76,  // 94: gochat.repo.v1.RepoService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
-	77,  // 95: gochat.repo.v1.RepoService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
-	78,  // 96: gochat.repo.v1.RepoService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
-	79,  // 97: gochat.repo.v1.RepoService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
-	81,  // 98: gochat.repo.v1.RepoService.CreateJoinRequest:input_type -> gochat.repo.v1.CreateJoinRequestRequest
-	83,  // 99: gochat.repo.v1.RepoService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
-	85,  // 100: gochat.repo.v1.RepoService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
-	87,  // 101: gochat.repo.v1.RepoService.CreateJobs:input_type -> gochat.repo.v1.CreateJobsRequest
-	88,  // 102: gochat.repo.v1.RepoService.ClaimJobs:input_type -> gochat.repo.v1.ClaimJobsRequest
-	90,  // 103: gochat.repo.v1.RepoService.FinishJobs:input_type -> gochat.repo.v1.FinishJobsRequest
-	92,  // 104: gochat.repo.v1.RepoService.ListDeadJobs:input_type -> gochat.repo.v1.ListDeadJobsRequest
-	94,  // 105: gochat.repo.v1.RepoService.RequeueJobs:input_type -> gochat.repo.v1.RequeueJobsRequest
-	98,  // 106: gochat.repo.v1.RepoService.ListOutbox:input_type -> gochat.repo.v1.ListOutboxRequest
-	100, // 107: gochat.repo.v1.RepoService.Backup:input_type -> gochat.repo.v1.BackupRequest
-	6,   // 108: gochat.repo.v1.RepoService.Stats:input_type -> gochat.repo.v1.Empty
-	7,   // 109: gochat.repo.v1.RepoService.CreateUser:output_type -> gochat.repo.v1.User
-	7,   // 110: gochat.repo.v1.RepoService.GetUser:output_type -> gochat.repo.v1.User
-	11,  // 111: gochat.repo.v1.RepoService.GetUsers:output_type -> gochat.repo.v1.GetUsersResponse
-	13,  // 112: gochat.repo.v1.RepoService.SearchUsers:output_type -> gochat.repo.v1.SearchUsersResponse
-	7,   // 113: gochat.repo.v1.RepoService.UpdateUser:output_type -> gochat.repo.v1.User
-	16,  // 114: gochat.repo.v1.RepoService.GetCredentials:output_type -> gochat.repo.v1.Credentials
-	29,  // 115: gochat.repo.v1.RepoService.SetPassword:output_type -> gochat.repo.v1.RevokedSessions
-	19,  // 116: gochat.repo.v1.RepoService.CreateInvitation:output_type -> gochat.repo.v1.CreateInvitationResponse
-	22,  // 117: gochat.repo.v1.RepoService.CreateSession:output_type -> gochat.repo.v1.CreateSessionResponse
-	24,  // 118: gochat.repo.v1.RepoService.RotateSession:output_type -> gochat.repo.v1.RotateSessionResponse
-	20,  // 119: gochat.repo.v1.RepoService.GetSession:output_type -> gochat.repo.v1.Session
-	27,  // 120: gochat.repo.v1.RepoService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	29,  // 121: gochat.repo.v1.RepoService.RevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
-	6,   // 122: gochat.repo.v1.RepoService.TouchSessions:output_type -> gochat.repo.v1.Empty
-	34,  // 123: gochat.repo.v1.RepoService.CreateConversation:output_type -> gochat.repo.v1.CreateConversationResponse
-	32,  // 124: gochat.repo.v1.RepoService.GetConversation:output_type -> gochat.repo.v1.ConversationView
-	37,  // 125: gochat.repo.v1.RepoService.GetConversations:output_type -> gochat.repo.v1.GetConversationsResponse
-	32,  // 126: gochat.repo.v1.RepoService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
-	40,  // 127: gochat.repo.v1.RepoService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
-	44,  // 128: gochat.repo.v1.RepoService.GetRoutes:output_type -> gochat.repo.v1.GetRoutesResponse
-	46,  // 129: gochat.repo.v1.RepoService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
-	48,  // 130: gochat.repo.v1.RepoService.CheckSenders:output_type -> gochat.repo.v1.CheckSendersResponse
-	53,  // 131: gochat.repo.v1.RepoService.CreateMessages:output_type -> gochat.repo.v1.CreateMessagesResponse
-	56,  // 132: gochat.repo.v1.RepoService.GetMessages:output_type -> gochat.repo.v1.GetMessagesResponse
-	50,  // 133: gochat.repo.v1.RepoService.EditMessage:output_type -> gochat.repo.v1.Event
-	6,   // 134: gochat.repo.v1.RepoService.HideMessage:output_type -> gochat.repo.v1.Empty
-	60,  // 135: gochat.repo.v1.RepoService.UpdateMessageStatus:output_type -> gochat.repo.v1.UpdateMessageStatusResponse
-	63,  // 136: gochat.repo.v1.RepoService.GetChanges:output_type -> gochat.repo.v1.GetChangesResponse
-	71,  // 137: gochat.repo.v1.RepoService.CreateGroup:output_type -> gochat.repo.v1.CreateGroupResponse
-	67,  // 138: gochat.repo.v1.RepoService.GetGroup:output_type -> gochat.repo.v1.Group
-	69,  // 139: gochat.repo.v1.RepoService.UpdateGroup:output_type -> gochat.repo.v1.GroupChange
-	69,  // 140: gochat.repo.v1.RepoService.DissolveGroup:output_type -> gochat.repo.v1.GroupChange
-	69,  // 141: gochat.repo.v1.RepoService.AddGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 142: gochat.repo.v1.RepoService.RemoveGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 143: gochat.repo.v1.RepoService.UpdateGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 144: gochat.repo.v1.RepoService.TransferGroup:output_type -> gochat.repo.v1.GroupChange
-	80,  // 145: gochat.repo.v1.RepoService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
-	6,   // 146: gochat.repo.v1.RepoService.CreateJoinRequest:output_type -> gochat.repo.v1.Empty
-	84,  // 147: gochat.repo.v1.RepoService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
-	69,  // 148: gochat.repo.v1.RepoService.DecideJoinRequest:output_type -> gochat.repo.v1.GroupChange
-	6,   // 149: gochat.repo.v1.RepoService.CreateJobs:output_type -> gochat.repo.v1.Empty
-	89,  // 150: gochat.repo.v1.RepoService.ClaimJobs:output_type -> gochat.repo.v1.ClaimJobsResponse
-	6,   // 151: gochat.repo.v1.RepoService.FinishJobs:output_type -> gochat.repo.v1.Empty
-	93,  // 152: gochat.repo.v1.RepoService.ListDeadJobs:output_type -> gochat.repo.v1.ListDeadJobsResponse
-	95,  // 153: gochat.repo.v1.RepoService.RequeueJobs:output_type -> gochat.repo.v1.RequeueJobsResponse
-	99,  // 154: gochat.repo.v1.RepoService.ListOutbox:output_type -> gochat.repo.v1.ListOutboxResponse
-	101, // 155: gochat.repo.v1.RepoService.Backup:output_type -> gochat.repo.v1.BackupResponse
-	102, // 156: gochat.repo.v1.RepoService.Stats:output_type -> gochat.repo.v1.StatsResponse
-	109, // [109:157] is the sub-list for method output_type
-	61,  // [61:109] is the sub-list for method input_type
-	61,  // [61:61] is the sub-list for extension type_name
-	61,  // [61:61] is the sub-list for extension extendee
-	0,   // [0:61] is the sub-list for field type_name
+	103, // 19: gochat.repo.v1.GetRoutesRequest.members_seqs:type_name -> gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
+	42,  // 20: gochat.repo.v1.GetRoutesResponse.routes:type_name -> gochat.repo.v1.Route
+	104, // 21: gochat.repo.v1.CheckSendersRequest.senders:type_name -> gochat.repo.v1.CheckSendersRequest.Sender
+	49,  // 22: gochat.repo.v1.CheckSendersResponse.senders:type_name -> gochat.repo.v1.SenderState
+	4,   // 23: gochat.repo.v1.SenderState.role:type_name -> gochat.repo.v1.Role
+	1,   // 24: gochat.repo.v1.SenderState.type:type_name -> gochat.repo.v1.ConversationType
+	2,   // 25: gochat.repo.v1.Event.kind:type_name -> gochat.repo.v1.EventKind
+	3,   // 26: gochat.repo.v1.Event.status:type_name -> gochat.repo.v1.MessageStatus
+	4,   // 27: gochat.repo.v1.Event.role:type_name -> gochat.repo.v1.Role
+	1,   // 28: gochat.repo.v1.Event.conversation_type:type_name -> gochat.repo.v1.ConversationType
+	51,  // 29: gochat.repo.v1.CreateMessagesRequest.messages:type_name -> gochat.repo.v1.NewMessage
+	54,  // 30: gochat.repo.v1.CreateMessagesResponse.results:type_name -> gochat.repo.v1.CreateMessageResult
+	42,  // 31: gochat.repo.v1.CreateMessagesResponse.routes:type_name -> gochat.repo.v1.Route
+	50,  // 32: gochat.repo.v1.CreateMessageResult.event:type_name -> gochat.repo.v1.Event
+	50,  // 33: gochat.repo.v1.GetMessagesResponse.events:type_name -> gochat.repo.v1.Event
+	3,   // 34: gochat.repo.v1.UpdateMessageStatusRequest.status:type_name -> gochat.repo.v1.MessageStatus
+	50,  // 35: gochat.repo.v1.UpdateMessageStatusResponse.event:type_name -> gochat.repo.v1.Event
+	1,   // 36: gochat.repo.v1.UpdateMessageStatusResponse.type:type_name -> gochat.repo.v1.ConversationType
+	105, // 37: gochat.repo.v1.GetChangesRequest.have:type_name -> gochat.repo.v1.GetChangesRequest.HaveEntry
+	62,  // 38: gochat.repo.v1.GetChangesRequest.position:type_name -> gochat.repo.v1.GetChangesPosition
+	50,  // 39: gochat.repo.v1.GetChangesResponse.events:type_name -> gochat.repo.v1.Event
+	64,  // 40: gochat.repo.v1.GetChangesResponse.too_far:type_name -> gochat.repo.v1.TooFar
+	65,  // 41: gochat.repo.v1.GetChangesResponse.reads:type_name -> gochat.repo.v1.ReadPointer
+	66,  // 42: gochat.repo.v1.GetChangesResponse.hidden:type_name -> gochat.repo.v1.Hidden
+	62,  // 43: gochat.repo.v1.GetChangesResponse.next:type_name -> gochat.repo.v1.GetChangesPosition
+	5,   // 44: gochat.repo.v1.Group.join_policy:type_name -> gochat.repo.v1.JoinPolicy
+	4,   // 45: gochat.repo.v1.Group.my_role:type_name -> gochat.repo.v1.Role
+	4,   // 46: gochat.repo.v1.Member.role:type_name -> gochat.repo.v1.Role
+	50,  // 47: gochat.repo.v1.GroupChange.event:type_name -> gochat.repo.v1.Event
+	67,  // 48: gochat.repo.v1.GroupChange.group:type_name -> gochat.repo.v1.Group
+	67,  // 49: gochat.repo.v1.CreateGroupRequest.group:type_name -> gochat.repo.v1.Group
+	69,  // 50: gochat.repo.v1.CreateGroupResponse.change:type_name -> gochat.repo.v1.GroupChange
+	32,  // 51: gochat.repo.v1.CreateGroupResponse.conversation:type_name -> gochat.repo.v1.ConversationView
+	5,   // 52: gochat.repo.v1.UpdateGroupRequest.join_policy:type_name -> gochat.repo.v1.JoinPolicy
+	4,   // 53: gochat.repo.v1.UpdateGroupMemberRequest.role:type_name -> gochat.repo.v1.Role
+	68,  // 54: gochat.repo.v1.GetGroupMembersResponse.members:type_name -> gochat.repo.v1.Member
+	82,  // 55: gochat.repo.v1.ListJoinRequestsResponse.requests:type_name -> gochat.repo.v1.JoinRequest
+	86,  // 56: gochat.repo.v1.CreateJobsRequest.jobs:type_name -> gochat.repo.v1.Job
+	86,  // 57: gochat.repo.v1.ClaimJobsResponse.jobs:type_name -> gochat.repo.v1.Job
+	91,  // 58: gochat.repo.v1.FinishJobsRequest.outcomes:type_name -> gochat.repo.v1.JobOutcome
+	86,  // 59: gochat.repo.v1.ListDeadJobsResponse.jobs:type_name -> gochat.repo.v1.Job
+	97,  // 60: gochat.repo.v1.OutboxEntry.ranges:type_name -> gochat.repo.v1.OutboxRange
+	96,  // 61: gochat.repo.v1.ListOutboxResponse.entries:type_name -> gochat.repo.v1.OutboxEntry
+	8,   // 62: gochat.repo.v1.RepoService.CreateUser:input_type -> gochat.repo.v1.CreateUserRequest
+	9,   // 63: gochat.repo.v1.RepoService.GetUser:input_type -> gochat.repo.v1.GetUserRequest
+	10,  // 64: gochat.repo.v1.RepoService.GetUsers:input_type -> gochat.repo.v1.GetUsersRequest
+	12,  // 65: gochat.repo.v1.RepoService.SearchUsers:input_type -> gochat.repo.v1.SearchUsersRequest
+	14,  // 66: gochat.repo.v1.RepoService.UpdateUser:input_type -> gochat.repo.v1.UpdateUserRequest
+	15,  // 67: gochat.repo.v1.RepoService.GetCredentials:input_type -> gochat.repo.v1.GetCredentialsRequest
+	17,  // 68: gochat.repo.v1.RepoService.SetPassword:input_type -> gochat.repo.v1.SetPasswordRequest
+	18,  // 69: gochat.repo.v1.RepoService.CreateInvitation:input_type -> gochat.repo.v1.CreateInvitationRequest
+	21,  // 70: gochat.repo.v1.RepoService.CreateSession:input_type -> gochat.repo.v1.CreateSessionRequest
+	23,  // 71: gochat.repo.v1.RepoService.RotateSession:input_type -> gochat.repo.v1.RotateSessionRequest
+	25,  // 72: gochat.repo.v1.RepoService.GetSession:input_type -> gochat.repo.v1.GetSessionRequest
+	26,  // 73: gochat.repo.v1.RepoService.ListSessions:input_type -> gochat.repo.v1.ListSessionsRequest
+	28,  // 74: gochat.repo.v1.RepoService.RevokeSessions:input_type -> gochat.repo.v1.RevokeSessionsRequest
+	30,  // 75: gochat.repo.v1.RepoService.TouchSessions:input_type -> gochat.repo.v1.TouchSessionsRequest
+	33,  // 76: gochat.repo.v1.RepoService.CreateConversation:input_type -> gochat.repo.v1.CreateConversationRequest
+	35,  // 77: gochat.repo.v1.RepoService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
+	36,  // 78: gochat.repo.v1.RepoService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
+	38,  // 79: gochat.repo.v1.RepoService.UpdateConversation:input_type -> gochat.repo.v1.UpdateConversationRequest
+	39,  // 80: gochat.repo.v1.RepoService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
+	43,  // 81: gochat.repo.v1.RepoService.GetRoutes:input_type -> gochat.repo.v1.GetRoutesRequest
+	45,  // 82: gochat.repo.v1.RepoService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
+	47,  // 83: gochat.repo.v1.RepoService.CheckSenders:input_type -> gochat.repo.v1.CheckSendersRequest
+	52,  // 84: gochat.repo.v1.RepoService.CreateMessages:input_type -> gochat.repo.v1.CreateMessagesRequest
+	55,  // 85: gochat.repo.v1.RepoService.GetMessages:input_type -> gochat.repo.v1.GetMessagesRequest
+	57,  // 86: gochat.repo.v1.RepoService.EditMessage:input_type -> gochat.repo.v1.EditMessageRequest
+	58,  // 87: gochat.repo.v1.RepoService.HideMessage:input_type -> gochat.repo.v1.HideMessageRequest
+	59,  // 88: gochat.repo.v1.RepoService.UpdateMessageStatus:input_type -> gochat.repo.v1.UpdateMessageStatusRequest
+	61,  // 89: gochat.repo.v1.RepoService.GetChanges:input_type -> gochat.repo.v1.GetChangesRequest
+	70,  // 90: gochat.repo.v1.RepoService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
+	72,  // 91: gochat.repo.v1.RepoService.GetGroup:input_type -> gochat.repo.v1.GetGroupRequest
+	73,  // 92: gochat.repo.v1.RepoService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
+	74,  // 93: gochat.repo.v1.RepoService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
+	75,  // 94: gochat.repo.v1.RepoService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
+	76,  // 95: gochat.repo.v1.RepoService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
+	77,  // 96: gochat.repo.v1.RepoService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
+	78,  // 97: gochat.repo.v1.RepoService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
+	79,  // 98: gochat.repo.v1.RepoService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
+	81,  // 99: gochat.repo.v1.RepoService.CreateJoinRequest:input_type -> gochat.repo.v1.CreateJoinRequestRequest
+	83,  // 100: gochat.repo.v1.RepoService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
+	85,  // 101: gochat.repo.v1.RepoService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
+	87,  // 102: gochat.repo.v1.RepoService.CreateJobs:input_type -> gochat.repo.v1.CreateJobsRequest
+	88,  // 103: gochat.repo.v1.RepoService.ClaimJobs:input_type -> gochat.repo.v1.ClaimJobsRequest
+	90,  // 104: gochat.repo.v1.RepoService.FinishJobs:input_type -> gochat.repo.v1.FinishJobsRequest
+	92,  // 105: gochat.repo.v1.RepoService.ListDeadJobs:input_type -> gochat.repo.v1.ListDeadJobsRequest
+	94,  // 106: gochat.repo.v1.RepoService.RequeueJobs:input_type -> gochat.repo.v1.RequeueJobsRequest
+	98,  // 107: gochat.repo.v1.RepoService.ListOutbox:input_type -> gochat.repo.v1.ListOutboxRequest
+	100, // 108: gochat.repo.v1.RepoService.Backup:input_type -> gochat.repo.v1.BackupRequest
+	6,   // 109: gochat.repo.v1.RepoService.Stats:input_type -> gochat.repo.v1.Empty
+	7,   // 110: gochat.repo.v1.RepoService.CreateUser:output_type -> gochat.repo.v1.User
+	7,   // 111: gochat.repo.v1.RepoService.GetUser:output_type -> gochat.repo.v1.User
+	11,  // 112: gochat.repo.v1.RepoService.GetUsers:output_type -> gochat.repo.v1.GetUsersResponse
+	13,  // 113: gochat.repo.v1.RepoService.SearchUsers:output_type -> gochat.repo.v1.SearchUsersResponse
+	7,   // 114: gochat.repo.v1.RepoService.UpdateUser:output_type -> gochat.repo.v1.User
+	16,  // 115: gochat.repo.v1.RepoService.GetCredentials:output_type -> gochat.repo.v1.Credentials
+	29,  // 116: gochat.repo.v1.RepoService.SetPassword:output_type -> gochat.repo.v1.RevokedSessions
+	19,  // 117: gochat.repo.v1.RepoService.CreateInvitation:output_type -> gochat.repo.v1.CreateInvitationResponse
+	22,  // 118: gochat.repo.v1.RepoService.CreateSession:output_type -> gochat.repo.v1.CreateSessionResponse
+	24,  // 119: gochat.repo.v1.RepoService.RotateSession:output_type -> gochat.repo.v1.RotateSessionResponse
+	20,  // 120: gochat.repo.v1.RepoService.GetSession:output_type -> gochat.repo.v1.Session
+	27,  // 121: gochat.repo.v1.RepoService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	29,  // 122: gochat.repo.v1.RepoService.RevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
+	6,   // 123: gochat.repo.v1.RepoService.TouchSessions:output_type -> gochat.repo.v1.Empty
+	34,  // 124: gochat.repo.v1.RepoService.CreateConversation:output_type -> gochat.repo.v1.CreateConversationResponse
+	32,  // 125: gochat.repo.v1.RepoService.GetConversation:output_type -> gochat.repo.v1.ConversationView
+	37,  // 126: gochat.repo.v1.RepoService.GetConversations:output_type -> gochat.repo.v1.GetConversationsResponse
+	32,  // 127: gochat.repo.v1.RepoService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
+	40,  // 128: gochat.repo.v1.RepoService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
+	44,  // 129: gochat.repo.v1.RepoService.GetRoutes:output_type -> gochat.repo.v1.GetRoutesResponse
+	46,  // 130: gochat.repo.v1.RepoService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
+	48,  // 131: gochat.repo.v1.RepoService.CheckSenders:output_type -> gochat.repo.v1.CheckSendersResponse
+	53,  // 132: gochat.repo.v1.RepoService.CreateMessages:output_type -> gochat.repo.v1.CreateMessagesResponse
+	56,  // 133: gochat.repo.v1.RepoService.GetMessages:output_type -> gochat.repo.v1.GetMessagesResponse
+	50,  // 134: gochat.repo.v1.RepoService.EditMessage:output_type -> gochat.repo.v1.Event
+	6,   // 135: gochat.repo.v1.RepoService.HideMessage:output_type -> gochat.repo.v1.Empty
+	60,  // 136: gochat.repo.v1.RepoService.UpdateMessageStatus:output_type -> gochat.repo.v1.UpdateMessageStatusResponse
+	63,  // 137: gochat.repo.v1.RepoService.GetChanges:output_type -> gochat.repo.v1.GetChangesResponse
+	71,  // 138: gochat.repo.v1.RepoService.CreateGroup:output_type -> gochat.repo.v1.CreateGroupResponse
+	67,  // 139: gochat.repo.v1.RepoService.GetGroup:output_type -> gochat.repo.v1.Group
+	69,  // 140: gochat.repo.v1.RepoService.UpdateGroup:output_type -> gochat.repo.v1.GroupChange
+	69,  // 141: gochat.repo.v1.RepoService.DissolveGroup:output_type -> gochat.repo.v1.GroupChange
+	69,  // 142: gochat.repo.v1.RepoService.AddGroupMember:output_type -> gochat.repo.v1.GroupChange
+	69,  // 143: gochat.repo.v1.RepoService.RemoveGroupMember:output_type -> gochat.repo.v1.GroupChange
+	69,  // 144: gochat.repo.v1.RepoService.UpdateGroupMember:output_type -> gochat.repo.v1.GroupChange
+	69,  // 145: gochat.repo.v1.RepoService.TransferGroup:output_type -> gochat.repo.v1.GroupChange
+	80,  // 146: gochat.repo.v1.RepoService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
+	6,   // 147: gochat.repo.v1.RepoService.CreateJoinRequest:output_type -> gochat.repo.v1.Empty
+	84,  // 148: gochat.repo.v1.RepoService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
+	69,  // 149: gochat.repo.v1.RepoService.DecideJoinRequest:output_type -> gochat.repo.v1.GroupChange
+	6,   // 150: gochat.repo.v1.RepoService.CreateJobs:output_type -> gochat.repo.v1.Empty
+	89,  // 151: gochat.repo.v1.RepoService.ClaimJobs:output_type -> gochat.repo.v1.ClaimJobsResponse
+	6,   // 152: gochat.repo.v1.RepoService.FinishJobs:output_type -> gochat.repo.v1.Empty
+	93,  // 153: gochat.repo.v1.RepoService.ListDeadJobs:output_type -> gochat.repo.v1.ListDeadJobsResponse
+	95,  // 154: gochat.repo.v1.RepoService.RequeueJobs:output_type -> gochat.repo.v1.RequeueJobsResponse
+	99,  // 155: gochat.repo.v1.RepoService.ListOutbox:output_type -> gochat.repo.v1.ListOutboxResponse
+	101, // 156: gochat.repo.v1.RepoService.Backup:output_type -> gochat.repo.v1.BackupResponse
+	102, // 157: gochat.repo.v1.RepoService.Stats:output_type -> gochat.repo.v1.StatsResponse
+	110, // [110:158] is the sub-list for method output_type
+	62,  // [62:110] is the sub-list for method input_type
+	62,  // [62:62] is the sub-list for extension type_name
+	62,  // [62:62] is the sub-list for extension extendee
+	0,   // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_repo_repopb_repo_proto_init() }
@@ -7356,7 +7392,7 @@ func file_repo_repopb_repo_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_repo_repopb_repo_proto_rawDesc), len(file_repo_repopb_repo_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   99,
+			NumMessages:   100,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

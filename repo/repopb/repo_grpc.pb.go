@@ -86,7 +86,7 @@ const (
 // the method says it to platform/rpc, which then repeats it by itself.
 type RepoServiceClient interface {
 	// ---- users ----
-	// CreateUser: Conflict when the username or e-mail is taken, Forbidden when the invitation is unknown or used. Not retry-safe.
+	// CreateUser: Conflict when the username is taken (e-mails are not unique), Forbidden when the invitation is unknown or used. Not retry-safe.
 	CreateUser(ctx context.Context, in *CreateUserRequest, opts ...grpc.CallOption) (*User, error)
 	// GetUser by id or by username (case-insensitive): NotFound. Retry-safe, cached.
 	GetUser(ctx context.Context, in *GetUserRequest, opts ...grpc.CallOption) (*User, error)
@@ -94,7 +94,7 @@ type RepoServiceClient interface {
 	GetUsers(ctx context.Context, in *GetUsersRequest, opts ...grpc.CallOption) (*GetUsersResponse, error)
 	// SearchUsers by prefix of username or nickname, case-insensitive, ordered by username. Retry-safe.
 	SearchUsers(ctx context.Context, in *SearchUsersRequest, opts ...grpc.CallOption) (*SearchUsersResponse, error)
-	// UpdateUser changes what is set. Conflict when the e-mail is taken. Retry-safe.
+	// UpdateUser changes what is set. NotFound. Retry-safe.
 	UpdateUser(ctx context.Context, in *UpdateUserRequest, opts ...grpc.CallOption) (*User, error)
 	// GetCredentials returns the user with the password hash: only for logic's login. Retry-safe.
 	GetCredentials(ctx context.Context, in *GetCredentialsRequest, opts ...grpc.CallOption) (*Credentials, error)
@@ -130,7 +130,8 @@ type RepoServiceClient interface {
 	UpdateConversation(ctx context.Context, in *UpdateConversationRequest, opts ...grpc.CallOption) (*ConversationView, error)
 	// GetUnread lists the conversations with unread > 0, and their exact total. Retry-safe.
 	GetUnread(ctx context.Context, in *GetUnreadRequest, opts ...grpc.CallOption) (*GetUnreadResponse, error)
-	// GetRoutes says who receives the events of each conversation. Unknown ones are left out. Retry-safe, cached.
+	// GetRoutes says who receives the events of each conversation, never older than members_seqs asks for. Unknown ones
+	// are left out. Retry-safe, cached.
 	GetRoutes(ctx context.Context, in *GetRoutesRequest, opts ...grpc.CallOption) (*GetRoutesResponse, error)
 	// GetLargeGroups lists the large groups of a user: what a gateway indexes when the user connects. Retry-safe.
 	GetLargeGroups(ctx context.Context, in *GetLargeGroupsRequest, opts ...grpc.CallOption) (*GetLargeGroupsResponse, error)
@@ -693,7 +694,7 @@ func (c *repoServiceClient) Stats(ctx context.Context, in *Empty, opts ...grpc.C
 // the method says it to platform/rpc, which then repeats it by itself.
 type RepoServiceServer interface {
 	// ---- users ----
-	// CreateUser: Conflict when the username or e-mail is taken, Forbidden when the invitation is unknown or used. Not retry-safe.
+	// CreateUser: Conflict when the username is taken (e-mails are not unique), Forbidden when the invitation is unknown or used. Not retry-safe.
 	CreateUser(context.Context, *CreateUserRequest) (*User, error)
 	// GetUser by id or by username (case-insensitive): NotFound. Retry-safe, cached.
 	GetUser(context.Context, *GetUserRequest) (*User, error)
@@ -701,7 +702,7 @@ type RepoServiceServer interface {
 	GetUsers(context.Context, *GetUsersRequest) (*GetUsersResponse, error)
 	// SearchUsers by prefix of username or nickname, case-insensitive, ordered by username. Retry-safe.
 	SearchUsers(context.Context, *SearchUsersRequest) (*SearchUsersResponse, error)
-	// UpdateUser changes what is set. Conflict when the e-mail is taken. Retry-safe.
+	// UpdateUser changes what is set. NotFound. Retry-safe.
 	UpdateUser(context.Context, *UpdateUserRequest) (*User, error)
 	// GetCredentials returns the user with the password hash: only for logic's login. Retry-safe.
 	GetCredentials(context.Context, *GetCredentialsRequest) (*Credentials, error)
@@ -737,7 +738,8 @@ type RepoServiceServer interface {
 	UpdateConversation(context.Context, *UpdateConversationRequest) (*ConversationView, error)
 	// GetUnread lists the conversations with unread > 0, and their exact total. Retry-safe.
 	GetUnread(context.Context, *GetUnreadRequest) (*GetUnreadResponse, error)
-	// GetRoutes says who receives the events of each conversation. Unknown ones are left out. Retry-safe, cached.
+	// GetRoutes says who receives the events of each conversation, never older than members_seqs asks for. Unknown ones
+	// are left out. Retry-safe, cached.
 	GetRoutes(context.Context, *GetRoutesRequest) (*GetRoutesResponse, error)
 	// GetLargeGroups lists the large groups of a user: what a gateway indexes when the user connects. Retry-safe.
 	GetLargeGroups(context.Context, *GetLargeGroupsRequest) (*GetLargeGroupsResponse, error)

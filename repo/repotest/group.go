@@ -194,11 +194,34 @@ func wantEvent(t testing.TB, got, want *repopb.Event) {
 	if got.GetCreatedAt() == 0 {
 		t.Error("event without a time")
 	}
-	got = proto.CloneOf(got)
+	wantMembersSeq(t, got)
+	got = logged(got)
 	got.CreatedAt = 0
 	want.ConversationType = repopb.ConversationType_CONVERSATION_TYPE_GROUP
 	if !proto.Equal(got, want) {
 		t.Errorf("event\n%v, want\n%v", got, want)
+	}
+}
+
+// logged is an event as the log shows it later.
+func logged(ev *repopb.Event) *repopb.Event {
+	ev = proto.CloneOf(ev)
+	ev.MembersSeq = 0
+	return ev
+}
+
+// wantMembersSeq wants a fresh event of a group to carry its own seq when it changed who is in it, an earlier one otherwise.
+func wantMembersSeq(t testing.TB, ev *repopb.Event) {
+	t.Helper()
+	moves := false
+	switch ev.GetKind() {
+	case repopb.EventKind_EVENT_KIND_CREATED, repopb.EventKind_EVENT_KIND_MEMBER_JOINED, repopb.EventKind_EVENT_KIND_MEMBER_LEFT,
+		repopb.EventKind_EVENT_KIND_MEMBER_REMOVED, repopb.EventKind_EVENT_KIND_DISSOLVED:
+		moves = true
+	default:
+	}
+	if got := ev.GetMembersSeq(); moves && got != ev.GetSeq() || !moves && (got < 1 || got >= ev.GetSeq()) {
+		t.Errorf("members_seq %d of %v", got, ev)
 	}
 }
 

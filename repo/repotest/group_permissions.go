@@ -124,7 +124,7 @@ func testGroupPermissions(t *testing.T, f *groupFixture) {
 			if err != nil && !proto.Equal(card, f.card(t, c.group, c.owner)) {
 				t.Errorf("%s: refused, but the group changed", what)
 			}
-			if added == 1 && change != nil && !proto.Equal(after[len(after)-1], change.GetEvent()) {
+			if added == 1 && change != nil && !proto.Equal(after[len(after)-1], logged(change.GetEvent())) {
 				t.Errorf("%s: event %v, the log has %v", what, change.GetEvent(), after[len(after)-1])
 			}
 			checkGroup(t, f, c.group)

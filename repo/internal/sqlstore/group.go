@@ -99,6 +99,10 @@ func (t *Tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 		maxMembers: card.GetMaxMembers(), memberCount: int32(len(users)), joinPolicy: card.GetJoinPolicy(),
 	}
 	c.Large = t.crosses(g)
+	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.Name, Avatar: c.Avatar}
+	if err := t.append(c, ev); err != nil {
+		return nil, err
+	}
 	if err := t.insertConversation(c); err != nil {
 		return nil, err
 	}
@@ -106,10 +110,6 @@ func (t *Tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 		c.ID, g.description, g.ownerID, g.maxMembers, g.memberCount, int64(g.joinPolicy))
 	if err != nil {
 		return nil, fmt.Errorf("insert group: %w", err)
-	}
-	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.Name, Avatar: c.Avatar}
-	if err := t.append(c, ev); err != nil {
-		return nil, err
 	}
 	for _, u := range users {
 		role := repopb.Role_ROLE_MEMBER

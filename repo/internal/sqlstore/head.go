@@ -13,6 +13,7 @@ type Conversation struct {
 	CreatedAt   int64
 	DissolvedAt int64
 	Large       bool
+	MembersSeq  int64 // seq of the last change of who is in it
 
 	LastSeq   int64
 	Total     int64 // messages

@@ -20,6 +20,17 @@ func shown(k repopb.EventKind) bool {
 	}
 }
 
+// movesMembers tells whether an event of that kind changes who is in a conversation.
+func movesMembers(k repopb.EventKind) bool {
+	switch k {
+	case repopb.EventKind_EVENT_KIND_CREATED, repopb.EventKind_EVENT_KIND_MEMBER_JOINED, repopb.EventKind_EVENT_KIND_MEMBER_LEFT,
+		repopb.EventKind_EVENT_KIND_MEMBER_REMOVED, repopb.EventKind_EVENT_KIND_DISSOLVED:
+		return true
+	default:
+		return false
+	}
+}
+
 // details are the fields of an event that only some kinds have.
 type details struct {
 	Users      []int64 `json:"users,omitempty"`
@@ -30,7 +41,8 @@ type details struct {
 }
 
 // append adds an event other than a message to a conversation's log and fills
-// in its seq, time and conversation.
+// in its seq, time and conversation. One that changes who is in the
+// conversation also needs saveConversation.
 func (t *Tx) append(c *Conversation, ev *repopb.Event) error {
 	ev.ConversationId, ev.ConversationType = c.ID, c.Kind
 	ev.Seq, ev.CreatedAt = c.LastSeq+1, t.now
@@ -55,6 +67,10 @@ func (t *Tx) append(c *Conversation, ev *repopb.Event) error {
 	if shown(ev.GetKind()) {
 		c.ShownSeq = c.LastSeq
 	}
+	if movesMembers(ev.GetKind()) {
+		c.MembersSeq = c.LastSeq
+	}
+	ev.MembersSeq = c.MembersSeq
 	return nil
 }
 
@@ -116,12 +132,12 @@ func (c *Conversation) statusOf(sender, seq int64) repopb.MessageStatus {
 
 // LoadConversation reads a conversation's state.
 func LoadConversation(q Conn, id int64) (c Conversation, found bool, err error) {
-	err = q.Query(`SELECT type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at FROM conversations WHERE id = ?`,
+	err = q.Query(`SELECT type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at, members_seq FROM conversations WHERE id = ?`,
 		func(r Row) error {
 			found = true
 			c = Conversation{
 				ID: id, Kind: repopb.ConversationType(r.Int64(0)), Name: r.Text(1), Avatar: r.Text(2), Large: r.Bool(5),
-				CreatedAt: r.Int64(6), DissolvedAt: r.Int64(7),
+				CreatedAt: r.Int64(6), DissolvedAt: r.Int64(7), MembersSeq: r.Int64(8),
 			}
 			c.Side[0].UserID, c.Side[1].UserID = r.Int64(3), r.Int64(4)
 			return nil

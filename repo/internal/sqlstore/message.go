@@ -107,7 +107,7 @@ func (t *Tx) createMessage(m *repopb.NewMessage, result *repopb.CreateMessageRes
 	if m.GetEchoClientMsgId() {
 		ev.ClientMsgId = m.GetClientMsgId()
 	}
-	ev.ConversationType, ev.PeerId = c.Kind, c.peerOf(m.GetSenderId())
+	ev.ConversationType, ev.PeerId, ev.MembersSeq = c.Kind, c.peerOf(m.GetSenderId()), c.MembersSeq
 	result.Event = ev
 	return nil
 }

@@ -24,7 +24,7 @@ func (s *Store) Routes(ctx context.Context, conversationIDs []int64) (map[int64]
 			if !found {
 				continue
 			}
-			route := &repopb.Route{ConversationId: id, Type: c.Kind, Large: c.Large}
+			route := &repopb.Route{ConversationId: id, Type: c.Kind, Large: c.Large, MembersSeq: c.MembersSeq}
 			routes[id] = route
 			if c.Large {
 				continue

@@ -93,11 +93,11 @@ func (t *Tx) conversation(id int64) (*Conversation, error) {
 	return &v, nil
 }
 
-// insertConversation stores a new conversation; its log is empty.
+// insertConversation stores a new conversation.
 func (t *Tx) insertConversation(c *Conversation) error {
-	_, err := t.Exec(`INSERT INTO conversations (id, type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.ID, int64(c.Kind), c.Name, c.Avatar, c.Side[0].UserID, c.Side[1].UserID, c.Large, c.CreatedAt, c.DissolvedAt)
+	_, err := t.Exec(`INSERT INTO conversations (id, type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at, members_seq)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.ID, int64(c.Kind), c.Name, c.Avatar, c.Side[0].UserID, c.Side[1].UserID, c.Large, c.CreatedAt, c.DissolvedAt, c.MembersSeq)
 	if err != nil {
 		return fmt.Errorf("insert conversation: %w", err)
 	}
@@ -105,10 +105,10 @@ func (t *Tx) insertConversation(c *Conversation) error {
 	return nil
 }
 
-// saveConversation stores name, avatar, large and dissolved_at.
+// saveConversation stores name, avatar, large, dissolved_at and members_seq.
 func (t *Tx) saveConversation(c *Conversation) error {
-	_, err := t.Exec("UPDATE conversations SET name = ?, avatar = ?, is_large = ?, dissolved_at = ? WHERE id = ?",
-		c.Name, c.Avatar, c.Large, c.DissolvedAt, c.ID)
+	_, err := t.Exec("UPDATE conversations SET name = ?, avatar = ?, is_large = ?, dissolved_at = ?, members_seq = ? WHERE id = ?",
+		c.Name, c.Avatar, c.Large, c.DissolvedAt, c.MembersSeq, c.ID)
 	if err != nil {
 		return fmt.Errorf("save conversation: %w", err)
 	}
