@@ -24,7 +24,9 @@ type Registry interface {
 	// errs.Unavailable when the registry cannot be reached.
 	Register(ctx context.Context, i Instance) (Registration, error)
 	// Instances lists the live instances of a kind, by id: at most lease after the death of one, at once after its Leave.
-	// It answers from memory where it can. A registry that is lost keeps the instances that it knew last.
+	// It answers from memory where it can. While the registry is lost it keeps the instances that were known last, also
+	// past their lease, so that nobody is taken for dead who had no way to renew it. Ask once at the start: what was never
+	// asked for is not known then.
 	Instances(ctx context.Context, kind string) []Instance
 	// Lookup finds the live instances of a kind that serve each key of a space, with one round trip. It does not fail:
 	// what it cannot know it answers by too many instances, see Found.
