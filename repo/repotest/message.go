@@ -356,6 +356,27 @@ func testRecall(t *testing.T, f *messageFixture) {
 		t.Errorf("retry of what was recalled: %v", again)
 	}
 	noSecret("retry", again.GetEvent())
+	retry := func(conversation int64, content string) *repopb.CreateMessageResult {
+		t.Helper()
+		r, err := f.CreateMessages(t.Context(), &repopb.CreateMessagesRequest{Messages: []*repopb.NewMessage{
+			{ConversationId: conversation, SenderId: a, ClientMsgId: "secret one", Content: content, MessageType: "text"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.GetResults()[0]
+	}
+	// Nothing is kept that could tell whether a guess of the text is right.
+	if guess := retry(c, "a guess"); !guess.GetDuplicate() || guess.GetEvent().GetSeq() != m.GetSeq() {
+		t.Errorf("retry of what was recalled with another body: %v", guess)
+	}
+	elsewhere, err := f.CreateConversation(t.Context(), &repopb.CreateConversationRequest{UserId: a, PeerId: f.user(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if guess := retry(elsewhere.GetConversation().GetConversation().GetId(), "secret one"); errs.Code(guess.GetCode()) != errs.Conflict {
+		t.Errorf("the key in another conversation: %v", guess)
+	}
 	changes, err := f.GetChanges(t.Context(), &repopb.GetChangesRequest{UserId: b, Have: map[int64]int64{c: 1}, MaxEvents: 100, MaxPerConversation: 100})
 	if err != nil {
 		t.Fatal(err)

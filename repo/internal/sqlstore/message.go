@@ -131,18 +131,26 @@ func (t *Tx) mayWrite(c *Conversation, userID int64) (sender *Member, refusal *e
 	return sender, nil, nil
 }
 
+// FirstResultQuery finds what a sender's key was used for.
+const FirstResultQuery = "SELECT conversation_id, seq, body_hash, recalled FROM messages WHERE user_id = ? AND dedupe_key = ?"
+
 // firstResult answers a retry with what its first try stored: the message as it stands. The same key with another body
-// is a Conflict.
+// is a Conflict, but for what was recalled: nothing is known of its body any more.
 func (t *Tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.CreateMessageResult) (found bool, err error) {
 	var conversationID, seq, firstHash int64
-	err = t.Query("SELECT conversation_id, seq, body_hash FROM messages WHERE user_id = ? AND dedupe_key = ?", func(r Row) error {
-		conversationID, seq, firstHash, found = r.Int64(0), r.Int64(1), r.Int64(2), true
+	recalled := false
+	err = t.Query(FirstResultQuery, func(r Row) error {
+		conversationID, seq, firstHash, recalled, found = r.Int64(0), r.Int64(1), r.Int64(2), r.Bool(3), true
 		return nil
 	}, m.GetSenderId(), m.GetClientMsgId())
 	if err != nil || !found {
 		return false, err
 	}
-	if firstHash != hash {
+	same := firstHash == hash
+	if recalled { // its hash went with its content
+		same = conversationID == m.GetConversationId()
+	}
+	if !same {
 		return false, errs.New(errs.Conflict, "client_msg_id: was used for another message").With("field", "client_msg_id")
 	}
 	c, err := t.conversation(conversationID)

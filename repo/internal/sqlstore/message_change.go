@@ -106,7 +106,7 @@ func (s *Store) recall(ctx context.Context, r *repopb.UpdateMessageStatusRequest
 		if err := t.mayRecall(c, actor, ev, r.GetNotBefore()); err != nil {
 			return err
 		}
-		_, err = t.Exec("UPDATE messages SET content = '', recalled = 1, updated_at = ? WHERE conversation_id = ? AND seq = ?", t.now, c.ID, r.GetSeq())
+		_, err = t.Exec("UPDATE messages SET content = '', body_hash = 0, recalled = 1, updated_at = ? WHERE conversation_id = ? AND seq = ?", t.now, c.ID, r.GetSeq())
 		if err != nil {
 			return fmt.Errorf("recall message: %w", err)
 		}
@@ -143,75 +143,5 @@ func (t *Tx) mayRecall(c *Conversation, actor *Member, ev *repopb.Event, notBefo
 	if ev.GetCreatedAt() < notBefore && !moderates {
 		return errs.New(errs.Conflict, "the message is too old to be recalled")
 	}
-	return nil
-}
-
-// movePointer moves a member's read or delivered pointer forward. What is read is delivered.
-func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
-	var resp *repopb.UpdateMessageStatusResponse
-	err := s.engine.Write(ctx, func(t *Tx) error {
-		c, err := t.conversation(r.GetConversationId())
-		if err != nil {
-			return fmt.Errorf("read conversation: %w", err)
-		}
-		if c == nil {
-			return errNoConversation
-		}
-		m, err := t.member(c.ID, r.GetActorId())
-		if err != nil {
-			return fmt.Errorf("read member: %w", err)
-		}
-		if !m.active() {
-			return errNoConversation
-		}
-		seq := min(r.GetSeq(), c.LastSeq)
-		resp = &repopb.UpdateMessageStatusResponse{Type: c.Kind, PeerId: c.peerOf(r.GetActorId())}
-		read := r.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_READ
-		if read && seq > m.ReadSeq {
-			if err := t.markRead(c, m, seq); err != nil {
-				return err
-			}
-			resp.Moved = true
-		} else if !read && seq > m.DeliveredSeq {
-			m.DeliveredSeq = seq
-			resp.Moved = true
-		}
-		resp.Seq = m.DeliveredSeq
-		if read {
-			resp.Seq = m.ReadSeq
-		}
-		if !resp.GetMoved() {
-			return nil
-		}
-		return t.saveMember(m)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
-}
-
-// markRead notes how many messages lie up to seq, in all and of the member itself.
-func (t *Tx) markRead(c *Conversation, m *Member, seq int64) error {
-	count, sent := c.Total, m.sentIn(c)
-	if seq < c.LastSeq {
-		var err error
-		if count, _, err = t.QueryInt("SELECT count_no FROM messages WHERE conversation_id = ? AND seq = ?", c.ID, seq); err != nil {
-			return fmt.Errorf("count messages: %w", err)
-		}
-		// Own messages: those up to the old pointer and those since, or all less those that follow; whichever range is shorter.
-		from, to, sign, base := m.ReadSeq, seq, int64(1), m.ReadSent
-		if c.LastSeq-seq < seq-m.ReadSeq {
-			from, to, sign, base = seq, c.LastSeq, -1, sent
-		}
-		own, _, err := t.QueryInt("SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1",
-			c.ID, from, to, m.UserID)
-		if err != nil {
-			return fmt.Errorf("count own messages: %w", err)
-		}
-		sent = base + sign*own
-	}
-	m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = seq, count, sent, t.now
-	m.DeliveredSeq = max(m.DeliveredSeq, seq)
 	return nil
 }

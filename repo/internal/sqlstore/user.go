@@ -165,9 +165,9 @@ func (s *Store) Credentials(ctx context.Context, r *repopb.GetCredentialsRequest
 
 // The two arms of a search each read a range of an index; a range has no wildcards to inject.
 const SearchUsersQuery = `SELECT ` + userColumns + ` FROM (
-		SELECT * FROM users WHERE username_key >= ?1 AND username_key < ?2 AND username_key > ?3 AND status = 1
+		SELECT ` + userColumns + `, username_key FROM users WHERE username_key >= ?1 AND username_key < ?2 AND username_key > ?3 AND status = 1
 		UNION
-		SELECT * FROM users WHERE nickname_key >= ?1 AND nickname_key < ?2 AND username_key > ?3 AND status = 1
+		SELECT ` + userColumns + `, username_key FROM users WHERE nickname_key >= ?1 AND nickname_key < ?2 AND username_key > ?3 AND status = 1
 	) ORDER BY username_key LIMIT ?4`
 
 // SearchUsers implements repo.Store.

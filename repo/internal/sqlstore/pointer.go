@@ -1,0 +1,164 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// movePointer moves a member's read or delivered pointer forward. What is read is delivered.
+func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
+	own, err := s.countOwn(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var resp *repopb.UpdateMessageStatusResponse
+	err = s.engine.Write(ctx, func(t *Tx) error {
+		c, err := t.conversation(r.GetConversationId())
+		if err != nil {
+			return fmt.Errorf("read conversation: %w", err)
+		}
+		if c == nil {
+			return errNoConversation
+		}
+		m, err := t.member(c.ID, r.GetActorId())
+		if err != nil {
+			return fmt.Errorf("read member: %w", err)
+		}
+		if !m.active() {
+			return errNoConversation
+		}
+		seq := min(r.GetSeq(), c.LastSeq)
+		resp = &repopb.UpdateMessageStatusResponse{Type: c.Kind, PeerId: c.peerOf(r.GetActorId())}
+		read := r.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_READ
+		if read && seq > m.ReadSeq {
+			if err := t.markRead(c, m, seq, own); err != nil {
+				return err
+			}
+			resp.Moved = true
+		} else if !read && seq > m.DeliveredSeq {
+			m.DeliveredSeq = seq
+			resp.Moved = true
+		}
+		resp.Seq = m.DeliveredSeq
+		if read {
+			resp.Seq = m.ReadSeq
+		}
+		if !resp.GetMoved() {
+			return nil
+		}
+		return t.saveMember(m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// markRead notes how many messages lie up to seq, in all and of the member itself.
+func (t *Tx) markRead(c *Conversation, m *Member, seq int64, counted ownCount) error {
+	count, sent := c.Total, m.sentIn(c)
+	if seq < c.LastSeq {
+		at, err := readPlace(t, c, m, seq)
+		if err != nil {
+			return err
+		}
+		count = at.count
+		switch {
+		case at.known:
+			sent = at.own
+		case counted.seq == seq:
+			sent = counted.own
+		default:
+			if sent, err = ownUpTo(t, c, m, seq); err != nil {
+				return err
+			}
+		}
+	}
+	m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = seq, count, sent, t.now
+	m.DeliveredSeq = max(m.DeliveredSeq, seq)
+	return nil
+}
+
+// place is what a log row says of the messages up to it.
+type place struct {
+	count int64 // in all
+	own   int64 // the member's, when known
+	known bool
+}
+
+// readPlace reads one row: it knows the member's messages in a one-to-one, when it is the member's own message, and
+// when the member has sent none after what they have read.
+func readPlace(q Conn, c *Conversation, m *Member, seq int64) (at place, err error) {
+	err = q.Query("SELECT count_no, sent_no, user_id, kind FROM messages WHERE conversation_id = ? AND seq = ?", func(r Row) error {
+		sent, author := r.Int64(1), r.Int64(2)
+		at.count = r.Int64(0)
+		switch own := author == m.UserID; {
+		case c.SideOf(m.UserID) >= 0 && c.SideOf(author) >= 0:
+			at.own, at.known = sent, true
+			if !own {
+				at.own = at.count - sent
+			}
+		case own && repopb.EventKind(r.Int64(3)) == repopb.EventKind_EVENT_KIND_MESSAGE:
+			at.own, at.known = sent, true
+		case m.Sent == m.ReadSent && seq >= m.ReadSeq:
+			at.own, at.known = m.ReadSent, true
+		}
+		return nil
+	}, c.ID, seq)
+	if err != nil {
+		return place{}, fmt.Errorf("count messages: %w", err)
+	}
+	return at, nil
+}
+
+// ownCount is how many messages a member has sent up to a seq. It stays true: a log only grows.
+type ownCount struct{ seq, own int64 }
+
+// countOwn counts before the transaction what markRead would have to walk a part of the log for, so that no other write
+// waits for it. Between the count and the transaction the log grows little, so what markRead counts itself is short.
+func (s *Store) countOwn(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (own ownCount, err error) {
+	if r.GetStatus() != repopb.MessageStatus_MESSAGE_STATUS_READ {
+		return own, nil
+	}
+	if c, ok := s.engine.Head(r.GetConversationId()); ok && (r.GetSeq() >= c.LastSeq || c.Kind == repopb.ConversationType_CONVERSATION_TYPE_SINGLE) {
+		return own, nil
+	}
+	err = s.engine.Read(ctx, func(q Conn) error {
+		own = ownCount{}
+		c, found, err := LoadConversation(q, r.GetConversationId())
+		if err != nil || !found || r.GetSeq() >= c.LastSeq {
+			return err
+		}
+		m, found, err := LoadMember(q, c.ID, r.GetActorId())
+		if err != nil || !found || !m.active() || r.GetSeq() <= m.ReadSeq {
+			return err
+		}
+		at, err := readPlace(q, &c, &m, r.GetSeq())
+		if err != nil || at.known {
+			return err
+		}
+		sent, err := ownUpTo(q, &c, &m, r.GetSeq())
+		own = ownCount{seq: r.GetSeq(), own: sent}
+		return err
+	})
+	return own, err
+}
+
+// OwnMessagesQuery counts a user's messages in a part of a log.
+const OwnMessagesQuery = "SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1"
+
+// ownUpTo counts a member's messages: those up to the read pointer and those since, or all less those that follow;
+// whichever part of the log is shorter.
+func ownUpTo(q Conn, c *Conversation, m *Member, seq int64) (int64, error) {
+	from, to, sign, base := m.ReadSeq, seq, int64(1), m.ReadSent
+	if c.LastSeq-seq < seq-m.ReadSeq {
+		from, to, sign, base = seq, c.LastSeq, -1, m.sentIn(c)
+	}
+	own, _, err := q.QueryInt(OwnMessagesQuery, c.ID, from, to, m.UserID)
+	if err != nil {
+		return 0, fmt.Errorf("count own messages: %w", err)
+	}
+	return base + sign*own, nil
+}
