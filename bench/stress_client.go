@@ -27,14 +27,13 @@ type stressClient struct {
 	rng     *rand.Rand
 	drained chan struct{}
 
-	singles  []string
-	owned    []string // groups
-	sends    []*check.Send
-	changes  []check.Change
-	joins    []check.Join
-	removals []check.Removal
-	reads    map[string]*readMark
-	nextID   int
+	singles []string
+	owned   []string // groups
+	sends   []*check.Send
+	changes []check.Change
+	joins   []check.Join
+	reads   map[string]*readMark
+	nextID  int
 
 	mu          sync.Mutex // guards what the session's goroutines write
 	frames      []check.Frame

@@ -51,7 +51,7 @@ func (c *stressClient) conversations(ctx context.Context) ([]gochat.Conversation
 // collect puts the record together, reading every conversation as each of its
 // members.
 func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
-	r := &check.Record{Began: run.began, ClockSlack: 5 * time.Millisecond, Grace: time.Second}
+	r := &check.Record{Began: run.began, ClockSlack: 5 * time.Millisecond}
 	if run.URL != "" {
 		r.ClockSlack = time.Second
 	}
@@ -76,7 +76,6 @@ func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
 		r.Sends = append(r.Sends, own.Sends...)
 		r.Frames = append(r.Frames, own.Frames...)
 		r.Joins = append(r.Joins, own.Joins...)
-		r.Removals = append(r.Removals, own.Removals...)
 		r.Changes = append(r.Changes, own.Changes...)
 		r.Readings = append(r.Readings, own.Readings...)
 		r.Logs = append(r.Logs, own.Logs...)
@@ -87,7 +86,7 @@ func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
 }
 
 func (c *stressClient) collect(ctx context.Context) (*check.Record, error) {
-	r := &check.Record{Joins: c.joins, Removals: c.removals, Changes: c.changes}
+	r := &check.Record{Joins: c.joins, Changes: c.changes}
 	for _, s := range c.sends {
 		r.Sends = append(r.Sends, *s)
 	}

@@ -222,19 +222,12 @@ func (c *stressClient) read(ctx context.Context) {
 
 func (c *stressClient) leave(ctx context.Context) {
 	group := c.group()
-	c.removing(ctx, c.id, group, func(ctx context.Context) error { return c.api.LeaveGroup(ctx, group) })
+	_ = c.call(ctx, "leave", func(ctx context.Context) error { return c.api.LeaveGroup(ctx, group) })
 }
 
 func (c *stressClient) kick(ctx context.Context) {
 	group, user := c.ruled(), c.other()
-	c.removing(ctx, user, group, func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
-}
-
-func (c *stressClient) removing(ctx context.Context, user, group string, f func(ctx context.Context) error) {
-	removal := check.Removal{User: user, Conversation: group, Started: c.run.now()}
-	_ = c.call(ctx, "leave or kick", f)
-	removal.Ended = c.run.now()
-	c.removals = append(c.removals, removal)
+	_ = c.call(ctx, "kick", func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
 }
 
 func (c *stressClient) join(ctx context.Context) {

@@ -51,8 +51,7 @@ func (h *history) mayRead(conversation string, e gochat.Entry, content string) b
 }
 
 // checkReceiver: an entry reaches only who was a member then, or became one
-// later and pulls what was before. What is stored while a removal is under way
-// may still reach the one removed until the call returns.
+// later and pulls what was before.
 func (h *history) checkReceiver(f *Frame) error {
 	conversation, seq := f.Entry.ConversationID, f.Entry.Seq
 	memberships := h.members[conversation][f.User]
@@ -61,9 +60,6 @@ func (h *history) checkReceiver(f *Frame) error {
 	}
 	ended := memberships.ended(seq)
 	if memberships.next(seq) > 0 && h.joining(conversation, f.User, ended, f.At) {
-		return nil
-	}
-	if ended > 0 && f.At <= h.removed(conversation, f.User, ended)+h.record.Grace {
 		return nil
 	}
 	e, _ := h.entry(conversation, seq)
@@ -79,20 +75,6 @@ func (h *history) at(conversation string, seq int64) time.Duration {
 		return 0
 	}
 	return e.CreatedAt.Sub(h.record.Began)
-}
-
-// removed is when the call returned that ended a membership with the entry at
-// seq; when no call is known, when the entry was stored.
-func (h *history) removed(conversation, user string, seq int64) time.Duration {
-	stored := h.at(conversation, seq)
-	last := stored
-	for _, r := range h.record.Removals {
-		if r.User == user && r.Conversation == conversation &&
-			r.Started <= stored+h.record.ClockSlack && r.Ended >= stored-h.record.ClockSlack {
-			last = max(last, r.Ended)
-		}
-	}
-	return last
 }
 
 // joining reports whether a call was under way or done at a time that may have

@@ -16,15 +16,11 @@ import (
 type Record struct {
 	Began      time.Time     // by the server's clock
 	ClockSlack time.Duration // between the two clocks
-	// Grace is for frames that were on their way, or in the buffers of sockets
-	// that are read late, when the call that removed their receiver returned.
-	Grace time.Duration
 
 	Conversations []Conversation
 	Sends         []Send
 	Frames        []Frame
 	Joins         []Join
-	Removals      []Removal
 	Changes       []Change
 	Readings      []Reading
 	Logs          []Log
@@ -66,14 +62,6 @@ type Join struct {
 	Conversation string
 	Started      time.Duration
 	Ended        time.Duration // 0: not known
-}
-
-// Removal is a call that may have ended a user's membership: a leave or a kick.
-type Removal struct {
-	User         string
-	Conversation string
-	Started      time.Duration
-	Ended        time.Duration
 }
 
 // Change is an edit or a recall that a client tried.
