@@ -30,6 +30,7 @@ type outFrame struct {
 	conversation int64 // 0: of none
 	seq          int64
 	class        class
+	private      bool // a copy for its receiver alone: it waits for no suspension
 }
 
 func controlFrame(payload []byte) *outFrame { return &outFrame{wire: wire.Seal(payload)} }
@@ -63,10 +64,12 @@ type conn struct {
 	indexed    []int64 // large groups in the hub's index
 	seen       *seenSeqs
 	sync       *liveHold
-	authBy     int64 // unix milliseconds, 0: authenticated
-	expiresAt  int64 // of the token
-	seenUntil  int64 // when seen is dropped
-	closeAt    int64 // 0: not closing
+	suspended  map[int64]*liveHold // by conversation: kept while a removal is under way
+	authBy     int64               // unix milliseconds, 0: authenticated
+	expiresAt  int64               // of the token
+	seenUntil  int64               // when seen is dropped
+	decidedBy  int64               // when the suspensions must have ended; 0: there is none
+	closeAt    int64               // 0: not closing
 	closeCode  int32
 	scheduled  bool // a flusher will come, or a slow writer is at work
 	pinged     bool
@@ -120,6 +123,9 @@ func (c *conn) enqueueLocked(f *outFrame) bool {
 			return false
 		}
 	case classEvent:
+		if s := c.suspended[f.conversation]; s != nil && !f.private {
+			return c.suspendLocked(s, f)
+		}
 		if c.sync != nil {
 			c.sync.hold(f, ws.QueueBodyBytes)
 			return false
@@ -223,6 +229,9 @@ func (c *conn) forget(conversation, keepSeq int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.behind, conversation)
+	if s := c.suspended[conversation]; s != nil {
+		s.frames, s.bytes = nil, 0
+	}
 	if c.sync != nil {
 		c.sync.forget(conversation, keepSeq)
 	}

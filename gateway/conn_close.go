@@ -15,6 +15,7 @@ const (
 	codeDrain            = 4001
 	codeSlowConsumer     = 4003
 	codePingTimeout      = 4004
+	codeGap              = 4006
 	codeTokenExpired     = 4100
 	codeRateLimited      = 4200
 	codeInvalidToken     = 4500

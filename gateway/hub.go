@@ -28,11 +28,12 @@ type Hub struct {
 	flusher flusher
 	wheel   wheel
 
-	users [hubShards]userShard
-	conns [hubShards]connShard
-	index [hubShards]indexShard
-	tombs tombstones
-	order order
+	users       [hubShards]userShard
+	conns       [hubShards]connShard
+	index       [hubShards]indexShard
+	tombs       tombstones
+	order       order
+	suspensions suspensions
 
 	waitersMu sync.Mutex
 	waiters   map[int64]chan *gatewaypb.Result
@@ -117,6 +118,7 @@ func (h *Hub) register(c *conn, userID, sessionID, expiresAt int64) bool {
 	c.mu.Unlock()
 	c.nextOfUser = s.first[userID]
 	s.first[userID] = c
+	h.suspensions.apply(c, userID)
 	if n == 0 {
 		h.metrics.users.Inc()
 	}
@@ -225,6 +227,8 @@ func (h *Hub) alarm(c *conn, now int64) int64 {
 	case c.closing:
 	case c.authBy != 0 && now >= c.authBy:
 		how = closing{code: codeAuthTimeout, reason: "not authenticated in time"}
+	case c.decidedBy != 0 && now >= c.decidedBy:
+		how = gapSeen
 	case c.expiresAt != 0 && now >= c.expiresAt:
 		how = closing{code: codeTokenExpired, reason: "the token has expired"}
 	case c.pinged && now >= last+quiet+beat/2:
@@ -255,7 +259,7 @@ func (c *conn) nextAlarm(now, last, quiet, beat int64) int64 {
 	if c.pinged {
 		next += beat / 2
 	}
-	for _, due := range [...]int64{c.authBy, c.expiresAt, c.seenUntil} {
+	for _, due := range [...]int64{c.authBy, c.expiresAt, c.seenUntil, c.decidedBy} {
 		if due != 0 {
 			next = min(next, due)
 		}

@@ -118,10 +118,15 @@ func (c *conn) answer(d *delivering, payload []byte) {
 
 // out queues a delivery, and does what it says about members.
 func (d *delivering) out(v *gatewaypb.Delivery) {
+	if s := v.GetSuspension(); s != nil {
+		d.suspend(v.GetUserIds(), s)
+		return
+	}
 	f := frameOf(v)
 	if f == nil {
 		return
 	}
+	f.private = v.GetPrivate()
 	d.attach(v, f.conversation, f.seq) // before the body, so that who comes back sees its own return
 	var except int64
 	if v.GetExcept().GetGatewayId() == d.h.id {
@@ -133,6 +138,9 @@ func (d *delivering) out(v *gatewaypb.Delivery) {
 		d.toUsers(f, v.GetUserIds(), except)
 	}
 	d.detach(v, f.conversation, f.seq)
+	if f.private {
+		d.endSuspension(v.GetDetachUserIds(), f.conversation)
+	}
 }
 
 // membership does what an event says about members, without its body.

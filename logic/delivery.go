@@ -43,6 +43,15 @@ func (s *Service) announceChange(ctx context.Context, change *repopb.GroupChange
 	return err
 }
 
+// suspend begins or ends that a user's sockets get nothing of a conversation while its membership is changed.
+func (s *Service) suspend(ctx context.Context, conversation, user int64, ended bool) error {
+	_, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{{
+		Body:    &gatewaypb.Delivery_Suspension{Suspension: &gatewaypb.Suspension{ConversationId: conversation, Ended: ended}},
+		UserIds: []int64{user},
+	}}})
+	return err
+}
+
 // deliver hands something without a seq to sockets; what misses is told by the next sync.
 func (s *Service) deliver(ctx context.Context, d *gatewaypb.Delivery) {
 	if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{d}}); err != nil {

@@ -245,6 +245,7 @@ type store struct {
 	asked    []proto.Message // requests of the functions below
 	err      error           // of the functions below
 	change   *repopb.GroupChange
+	stay     error // answer of RemoveGroupMember
 	group    *repopb.Group
 	views    []*repopb.ConversationView
 	status   *repopb.UpdateMessageStatusResponse
@@ -590,6 +591,9 @@ func (s *store) AddGroupMember(_ context.Context, r *repopb.AddGroupMemberReques
 }
 
 func (s *store) RemoveGroupMember(_ context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.GroupChange, error) {
+	if s.stay != nil {
+		return nil, s.stay
+	}
 	return answer(s, r, s.change)
 }
 

@@ -185,7 +185,7 @@ func (s *Service) JoinGroup(ctx context.Context, r *logicpb.JoinGroupRequest) (*
 
 // LeaveGroup implements LogicService.
 func (s *Service) LeaveGroup(ctx context.Context, r *logicpb.LeaveGroupRequest) (*repopb.Empty, error) {
-	return finish(ctx, s, s.repo.RemoveGroupMember, &repopb.RemoveGroupMemberRequest{
+	return finish(ctx, s, s.removeMember, &repopb.RemoveGroupMemberRequest{
 		GroupId: r.GetGroupId(), ActorId: r.GetUserId(), UserId: r.GetUserId(),
 	})
 }
@@ -213,7 +213,40 @@ func (s *Service) AddGroupMember(ctx context.Context, r *repopb.AddGroupMemberRe
 
 // RemoveGroupMember implements LogicService.
 func (s *Service) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.Empty, error) {
-	return finish(ctx, s, s.repo.RemoveGroupMember, r)
+	return finish(ctx, s, s.removeMember, r)
+}
+
+// removeMember removes a member whose sockets get nothing of the group from before the change until it is announced:
+// what others write right after it reaches only who is left.
+func (s *Service) removeMember(ctx context.Context, r *repopb.RemoveGroupMemberRequest) (*repopb.GroupChange, error) {
+	g, err := s.repo.GetGroup(ctx, &repopb.GetGroupRequest{GroupId: r.GetGroupId(), UserId: r.GetActorId()})
+	if err != nil && unknownOutcome(err) {
+		return nil, err
+	}
+	if err != nil || r.GetUserId() != r.GetActorId() && g.GetMyRole() < repopb.Role_ROLE_ADMIN {
+		return s.repo.RemoveGroupMember(ctx, r) // repo says why not, and nobody may disturb others by trying
+	}
+	if err := s.suspend(ctx, r.GetGroupId(), r.GetUserId(), false); err != nil {
+		return nil, err
+	}
+	change, err := s.repo.RemoveGroupMember(ctx, r)
+	switch {
+	case err != nil && unknownOutcome(err): // the gateways end it by letting the clients resume
+	case err != nil || len(change.GetRemovedUserIds()) == 0:
+		if err := s.suspend(ctx, r.GetGroupId(), r.GetUserId(), true); err != nil {
+			s.log.WarnContext(ctx, "a suspension was not ended", "conversation_id", r.GetGroupId(), "error", err)
+		}
+	}
+	return change, err
+}
+
+func unknownOutcome(err error) bool {
+	switch errs.CodeOf(err) {
+	case errs.Unavailable, errs.Timeout, errs.Internal:
+		return true
+	default:
+		return false
+	}
 }
 
 // UpdateGroupMember implements LogicService.

@@ -112,7 +112,8 @@ func TestUpdateGroup(t *testing.T) {
 	}
 }
 
-// When a removal returns, the sockets are told and detached already, in one delivery, the event first.
+// When a removal returns, the sockets are told and detached already, in one delivery, the event first. They get nothing
+// of the group from before the change on.
 func TestRemovalDetachesBeforeItReturns(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(context.Context, *rig) error{
@@ -130,8 +131,16 @@ func TestRemovalDetachesBeforeItReturns(t *testing.T) {
 			r := newGroupRig(t)
 			r.store.change = changed(repopb.EventKind_EVENT_KIND_MEMBER_REMOVED)
 			r.store.change.RemovedUserIds = []int64{2}
+			r.store.group = &repopb.Group{Id: 8, MyRole: repopb.Role_ROLE_ADMIN}
 			ctx, hangUp := context.WithCancel(t.Context())
-			r.store.onChange = hangUp // the caller goes as soon as the change has committed
+			r.store.onChange = func() { // the caller goes as soon as the change has committed
+				if len(r.store.asked) > 1 {
+					hangUp()
+					if len(r.hub.deliveries) != 1 {
+						t.Error("the change was made before the sockets were suspended")
+					}
+				}
+			}
 			r.lane.err = errs.New(errs.Unavailable, "stopping")
 			if err := remove(ctx, r); err != nil {
 				t.Fatal(err)
@@ -139,14 +148,17 @@ func TestRemovalDetachesBeforeItReturns(t *testing.T) {
 			if q := last[*repopb.RemoveGroupMemberRequest](t, r.store); q.GetUserId() != 2 || q.GetGroupId() != 8 {
 				t.Fatalf("asked %v", q)
 			}
-			if len(r.hub.deliveries) != 1 {
+			if len(r.hub.deliveries) != 2 {
 				t.Fatalf("delivered %v", r.hub.deliveries)
 			}
-			d := r.hub.deliveries[0]
-			if d.GetEvent().GetSeq() != 4 || !slices.Equal(d.GetUserIds(), []int64{2}) || !slices.Equal(d.GetDetachUserIds(), []int64{2}) {
+			if d := r.hub.deliveries[0]; d.GetSuspension().GetConversationId() != 8 || d.GetSuspension().GetEnded() || !slices.Equal(d.GetUserIds(), []int64{2}) {
 				t.Fatalf("delivered %v", d)
 			}
-			r.lane.err = nil
+			d := r.hub.deliveries[1]
+			if !d.GetPrivate() || d.GetEvent().GetSeq() != 4 || !slices.Equal(d.GetUserIds(), []int64{2}) || !slices.Equal(d.GetDetachUserIds(), []int64{2}) {
+				t.Fatalf("delivered %v", d)
+			}
+			r.lane.err, r.store.onChange = nil, nil
 			if err := remove(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
@@ -165,6 +177,37 @@ func TestRefusedRemovalDetachesNobody(t *testing.T) {
 	wantCode(t, err, errs.Forbidden)
 	if len(r.hub.deliveries) != 0 || len(r.lane.persist(t)) != 0 {
 		t.Fatal("something was told")
+	}
+}
+
+// What a refused removal suspended goes on; what may have happened is left to the gateways, and who may not remove
+// anybody disturbs nobody.
+func TestRemovalThatFails(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err    error
+		role   repopb.Role
+		phases []bool // ended, of each suspension
+	}{
+		"refused":  {errs.New(errs.NotFound, "no such member"), repopb.Role_ROLE_ADMIN, []bool{false, true}},
+		"unknown":  {errs.New(errs.Timeout, "too late"), repopb.Role_ROLE_OWNER, []bool{false}},
+		"no right": {errs.New(errs.Forbidden, "no right"), repopb.Role_ROLE_MEMBER, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newGroupRig(t)
+			r.store.group = &repopb.Group{Id: 8, MyRole: c.role}
+			r.store.stay = c.err
+			_, err := r.RemoveGroupMember(t.Context(), &repopb.RemoveGroupMemberRequest{GroupId: 8, ActorId: 1, UserId: 2})
+			wantCode(t, err, errs.CodeOf(c.err))
+			var phases []bool
+			for _, d := range r.hub.deliveries {
+				phases = append(phases, d.GetSuspension().GetEnded())
+			}
+			if !slices.Equal(phases, c.phases) {
+				t.Errorf("suspensions %v, want %v", phases, c.phases)
+			}
+		})
 	}
 }
 

@@ -211,6 +211,7 @@ type Delivery struct {
 	//	*Delivery_Read
 	//	*Delivery_Typing
 	//	*Delivery_Hidden
+	//	*Delivery_Suspension
 	Body    isDelivery_Body `protobuf_oneof:"body"`
 	UserIds []int64         `protobuf:"varint,5,rep,packed,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
 	// Deliver to every socket that is indexed for the event's conversation instead of to user_ids.
@@ -302,6 +303,15 @@ func (x *Delivery) GetHidden() *repopb.Hidden {
 	return nil
 }
 
+func (x *Delivery) GetSuspension() *Suspension {
+	if x != nil {
+		if x, ok := x.Body.(*Delivery_Suspension); ok {
+			return x.Suspension
+		}
+	}
+	return nil
+}
+
 func (x *Delivery) GetUserIds() []int64 {
 	if x != nil {
 		return x.UserIds
@@ -371,6 +381,10 @@ type Delivery_Hidden struct {
 	Hidden *repopb.Hidden `protobuf:"bytes,4,opt,name=hidden,proto3,oneof"` // event frame of kind hidden, without seq: to one's own devices
 }
 
+type Delivery_Suspension struct {
+	Suspension *Suspension `protobuf:"bytes,12,opt,name=suspension,proto3,oneof"` // no frame: to every gateway, wherever user_ids are
+}
+
 func (*Delivery_Event) isDelivery_Body() {}
 
 func (*Delivery_Read) isDelivery_Body() {}
@@ -378,6 +392,64 @@ func (*Delivery_Read) isDelivery_Body() {}
 func (*Delivery_Typing) isDelivery_Body() {}
 
 func (*Delivery_Hidden) isDelivery_Body() {}
+
+func (*Delivery_Suspension) isDelivery_Body() {}
+
+// Suspension keeps a conversation's events from user_ids while a change is under way that may remove them, so that what
+// is stored after the change never reaches them. A private delivery that detaches them ends it, and so does one with
+// ended, which lets out what was kept. When neither comes (the outcome is unknown) their sockets are closed with 4006
+// after a while, and their clients resume. Suspensions of the same users add up.
+type Suspension struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	ConversationId int64                  `protobuf:"varint,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	Ended          bool                   `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Suspension) Reset() {
+	*x = Suspension{}
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Suspension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Suspension) ProtoMessage() {}
+
+func (x *Suspension) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Suspension.ProtoReflect.Descriptor instead.
+func (*Suspension) Descriptor() ([]byte, []int) {
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Suspension) GetConversationId() int64 {
+	if x != nil {
+		return x.ConversationId
+	}
+	return 0
+}
+
+func (x *Suspension) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
 
 type Typing struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -389,7 +461,7 @@ type Typing struct {
 
 func (x *Typing) Reset() {
 	*x = Typing{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[3]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +473,7 @@ func (x *Typing) String() string {
 func (*Typing) ProtoMessage() {}
 
 func (x *Typing) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[3]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +486,7 @@ func (x *Typing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Typing.ProtoReflect.Descriptor instead.
 func (*Typing) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{3}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Typing) GetConversationId() int64 {
@@ -442,7 +514,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[4]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +526,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[4]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +539,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{4}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DeliverRequest) GetResults() []*Result {
@@ -501,7 +573,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[5]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +585,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[5]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +598,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{5}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeliverResponse) GetOffline() []*OfflineUsers {
@@ -545,7 +617,7 @@ type OfflineUsers struct {
 
 func (x *OfflineUsers) Reset() {
 	*x = OfflineUsers{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[6]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +629,7 @@ func (x *OfflineUsers) String() string {
 func (*OfflineUsers) ProtoMessage() {}
 
 func (x *OfflineUsers) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[6]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +642,7 @@ func (x *OfflineUsers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineUsers.ProtoReflect.Descriptor instead.
 func (*OfflineUsers) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{6}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OfflineUsers) GetUserIds() []int64 {
@@ -593,7 +665,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[7]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +677,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[7]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +690,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{7}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DisconnectRequest) GetUserId() int64 {
@@ -665,7 +737,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[8]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +749,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[8]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +762,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{8}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DisconnectResponse) GetClosed() int32 {
@@ -709,7 +781,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[9]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -721,7 +793,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[9]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -734,7 +806,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{9}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatsRequest) GetOnlineOf() []int64 {
@@ -756,7 +828,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[10]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +840,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[10]
+	mi := &file_gateway_gatewaypb_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +853,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{10}
+	return file_gateway_gatewaypb_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatsResponse) GetConnections() int64 {
@@ -838,12 +910,15 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\adetails\x18\a \x03(\v2&.gochat.gateway.v1.Result.DetailsEntryR\adetails\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x04\n" +
 	"\bDelivery\x12-\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.gochat.repo.v1.EventH\x00R\x05event\x121\n" +
 	"\x04read\x18\x02 \x01(\v2\x1b.gochat.repo.v1.ReadPointerH\x00R\x04read\x123\n" +
 	"\x06typing\x18\x03 \x01(\v2\x19.gochat.gateway.v1.TypingH\x00R\x06typing\x120\n" +
-	"\x06hidden\x18\x04 \x01(\v2\x16.gochat.repo.v1.HiddenH\x00R\x06hidden\x12\x19\n" +
+	"\x06hidden\x18\x04 \x01(\v2\x16.gochat.repo.v1.HiddenH\x00R\x06hidden\x12?\n" +
+	"\n" +
+	"suspension\x18\f \x01(\v2\x1d.gochat.gateway.v1.SuspensionH\x00R\n" +
+	"suspension\x12\x19\n" +
 	"\buser_ids\x18\x05 \x03(\x03R\auserIds\x12\x1e\n" +
 	"\n" +
 	"interested\x18\x06 \x01(\bR\n" +
@@ -854,7 +929,11 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\x0fdetach_user_ids\x18\n" +
 	" \x03(\x03R\rdetachUserIds\x12\x18\n" +
 	"\aprivate\x18\v \x01(\bR\aprivateB\x06\n" +
-	"\x04body\"J\n" +
+	"\x04body\"K\n" +
+	"\n" +
+	"Suspension\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\bR\x05ended\"J\n" +
 	"\x06Typing\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\x03R\x06userId\"\xa9\x01\n" +
@@ -902,47 +981,49 @@ func file_gateway_gatewaypb_gateway_proto_rawDescGZIP() []byte {
 	return file_gateway_gatewaypb_gateway_proto_rawDescData
 }
 
-var file_gateway_gatewaypb_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_gateway_gatewaypb_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_gateway_gatewaypb_gateway_proto_goTypes = []any{
 	(*Origin)(nil),             // 0: gochat.gateway.v1.Origin
 	(*Result)(nil),             // 1: gochat.gateway.v1.Result
 	(*Delivery)(nil),           // 2: gochat.gateway.v1.Delivery
-	(*Typing)(nil),             // 3: gochat.gateway.v1.Typing
-	(*DeliverRequest)(nil),     // 4: gochat.gateway.v1.DeliverRequest
-	(*DeliverResponse)(nil),    // 5: gochat.gateway.v1.DeliverResponse
-	(*OfflineUsers)(nil),       // 6: gochat.gateway.v1.OfflineUsers
-	(*DisconnectRequest)(nil),  // 7: gochat.gateway.v1.DisconnectRequest
-	(*DisconnectResponse)(nil), // 8: gochat.gateway.v1.DisconnectResponse
-	(*StatsRequest)(nil),       // 9: gochat.gateway.v1.StatsRequest
-	(*StatsResponse)(nil),      // 10: gochat.gateway.v1.StatsResponse
-	nil,                        // 11: gochat.gateway.v1.Result.DetailsEntry
-	(*repopb.Event)(nil),       // 12: gochat.repo.v1.Event
-	(*repopb.ReadPointer)(nil), // 13: gochat.repo.v1.ReadPointer
-	(*repopb.Hidden)(nil),      // 14: gochat.repo.v1.Hidden
+	(*Suspension)(nil),         // 3: gochat.gateway.v1.Suspension
+	(*Typing)(nil),             // 4: gochat.gateway.v1.Typing
+	(*DeliverRequest)(nil),     // 5: gochat.gateway.v1.DeliverRequest
+	(*DeliverResponse)(nil),    // 6: gochat.gateway.v1.DeliverResponse
+	(*OfflineUsers)(nil),       // 7: gochat.gateway.v1.OfflineUsers
+	(*DisconnectRequest)(nil),  // 8: gochat.gateway.v1.DisconnectRequest
+	(*DisconnectResponse)(nil), // 9: gochat.gateway.v1.DisconnectResponse
+	(*StatsRequest)(nil),       // 10: gochat.gateway.v1.StatsRequest
+	(*StatsResponse)(nil),      // 11: gochat.gateway.v1.StatsResponse
+	nil,                        // 12: gochat.gateway.v1.Result.DetailsEntry
+	(*repopb.Event)(nil),       // 13: gochat.repo.v1.Event
+	(*repopb.ReadPointer)(nil), // 14: gochat.repo.v1.ReadPointer
+	(*repopb.Hidden)(nil),      // 15: gochat.repo.v1.Hidden
 }
 var file_gateway_gatewaypb_gateway_proto_depIdxs = []int32{
 	0,  // 0: gochat.gateway.v1.Result.origin:type_name -> gochat.gateway.v1.Origin
-	12, // 1: gochat.gateway.v1.Result.event:type_name -> gochat.repo.v1.Event
-	11, // 2: gochat.gateway.v1.Result.details:type_name -> gochat.gateway.v1.Result.DetailsEntry
-	12, // 3: gochat.gateway.v1.Delivery.event:type_name -> gochat.repo.v1.Event
-	13, // 4: gochat.gateway.v1.Delivery.read:type_name -> gochat.repo.v1.ReadPointer
-	3,  // 5: gochat.gateway.v1.Delivery.typing:type_name -> gochat.gateway.v1.Typing
-	14, // 6: gochat.gateway.v1.Delivery.hidden:type_name -> gochat.repo.v1.Hidden
-	0,  // 7: gochat.gateway.v1.Delivery.except:type_name -> gochat.gateway.v1.Origin
-	1,  // 8: gochat.gateway.v1.DeliverRequest.results:type_name -> gochat.gateway.v1.Result
-	2,  // 9: gochat.gateway.v1.DeliverRequest.deliveries:type_name -> gochat.gateway.v1.Delivery
-	6,  // 10: gochat.gateway.v1.DeliverResponse.offline:type_name -> gochat.gateway.v1.OfflineUsers
-	4,  // 11: gochat.gateway.v1.GatewayService.Deliver:input_type -> gochat.gateway.v1.DeliverRequest
-	7,  // 12: gochat.gateway.v1.GatewayService.Disconnect:input_type -> gochat.gateway.v1.DisconnectRequest
-	9,  // 13: gochat.gateway.v1.GatewayService.Stats:input_type -> gochat.gateway.v1.StatsRequest
-	5,  // 14: gochat.gateway.v1.GatewayService.Deliver:output_type -> gochat.gateway.v1.DeliverResponse
-	8,  // 15: gochat.gateway.v1.GatewayService.Disconnect:output_type -> gochat.gateway.v1.DisconnectResponse
-	10, // 16: gochat.gateway.v1.GatewayService.Stats:output_type -> gochat.gateway.v1.StatsResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	13, // 1: gochat.gateway.v1.Result.event:type_name -> gochat.repo.v1.Event
+	12, // 2: gochat.gateway.v1.Result.details:type_name -> gochat.gateway.v1.Result.DetailsEntry
+	13, // 3: gochat.gateway.v1.Delivery.event:type_name -> gochat.repo.v1.Event
+	14, // 4: gochat.gateway.v1.Delivery.read:type_name -> gochat.repo.v1.ReadPointer
+	4,  // 5: gochat.gateway.v1.Delivery.typing:type_name -> gochat.gateway.v1.Typing
+	15, // 6: gochat.gateway.v1.Delivery.hidden:type_name -> gochat.repo.v1.Hidden
+	3,  // 7: gochat.gateway.v1.Delivery.suspension:type_name -> gochat.gateway.v1.Suspension
+	0,  // 8: gochat.gateway.v1.Delivery.except:type_name -> gochat.gateway.v1.Origin
+	1,  // 9: gochat.gateway.v1.DeliverRequest.results:type_name -> gochat.gateway.v1.Result
+	2,  // 10: gochat.gateway.v1.DeliverRequest.deliveries:type_name -> gochat.gateway.v1.Delivery
+	7,  // 11: gochat.gateway.v1.DeliverResponse.offline:type_name -> gochat.gateway.v1.OfflineUsers
+	5,  // 12: gochat.gateway.v1.GatewayService.Deliver:input_type -> gochat.gateway.v1.DeliverRequest
+	8,  // 13: gochat.gateway.v1.GatewayService.Disconnect:input_type -> gochat.gateway.v1.DisconnectRequest
+	10, // 14: gochat.gateway.v1.GatewayService.Stats:input_type -> gochat.gateway.v1.StatsRequest
+	6,  // 15: gochat.gateway.v1.GatewayService.Deliver:output_type -> gochat.gateway.v1.DeliverResponse
+	9,  // 16: gochat.gateway.v1.GatewayService.Disconnect:output_type -> gochat.gateway.v1.DisconnectResponse
+	11, // 17: gochat.gateway.v1.GatewayService.Stats:output_type -> gochat.gateway.v1.StatsResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_gateway_gatewaypb_gateway_proto_init() }
@@ -955,6 +1036,7 @@ func file_gateway_gatewaypb_gateway_proto_init() {
 		(*Delivery_Read)(nil),
 		(*Delivery_Typing)(nil),
 		(*Delivery_Hidden)(nil),
+		(*Delivery_Suspension)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -962,7 +1044,7 @@ func file_gateway_gatewaypb_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_gatewaypb_gateway_proto_rawDesc), len(file_gateway_gatewaypb_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
