@@ -58,6 +58,24 @@ func (a *account) must(t testing.TB, method, path string, want int, body any) ma
 // try calls the API and returns status and decoded answer.
 func (a *account) try(t testing.TB, method, path string, body any) (int, map[string]any) {
 	t.Helper()
+	resp := a.call(t, method, path, body)
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer map[string]any
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			t.Fatalf("%s %s answers %d with something else than a JSON object: %q", method, path, resp.StatusCode, raw)
+		}
+	}
+	return resp.StatusCode, answer
+}
+
+// call calls the API. Every answer has a request id, and none may be stored by a cache.
+func (a *account) call(t testing.TB, method, path string, body any) *http.Response {
+	t.Helper()
 	var reader io.Reader
 	if m, ok := body.(map[string]any); ok && m == nil {
 		body = nil
@@ -83,23 +101,22 @@ func (a *account) try(t testing.TB, method, path string, body any) (int, map[str
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { resp.Body.Close() })
+	covered.call(method, path, resp.StatusCode)
+	cached := path == "/.well-known/jwks.json" // public, and the same for everybody
+	if resp.Header.Get("X-Request-Id") == "" || !cached && resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%s %s: X-Request-Id %q, Cache-Control %q", method, path, resp.Header.Get("X-Request-Id"), resp.Header.Get("Cache-Control"))
 	}
-	var answer map[string]any
-	if len(raw) > 0 {
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			t.Fatalf("%s %s answers %d with something else than a JSON object: %q", method, path, resp.StatusCode, raw)
-		}
+	if s := resp.StatusCode; (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable) && resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%s %s: %d without Retry-After", method, path, s)
 	}
-	return resp.StatusCode, answer
+	return resp
 }
 
 // socket is a raw WebSocket connection: what any client could do, nothing more.
 type socket struct {
-	conn *websocket.Conn
+	conn  *websocket.Conn
+	early []frame // for a test that reads more than it looks for
 }
 
 // dial opens an authenticated socket and reads its hello.
@@ -140,6 +157,7 @@ func (w *socket) send(t testing.TB, raw string) {
 	if err := w.conn.Write(t.Context(), websocket.MessageText, []byte(raw)); err != nil {
 		t.Fatalf("send %s: %v", raw, err)
 	}
+	covered.sent(raw)
 }
 
 // read returns the next frame or the error that ended the connection.
@@ -151,7 +169,11 @@ func (w *socket) read(ctx context.Context) (frame, error) {
 		return frame{}, err
 	}
 	var f frame
-	return f, json.Unmarshal(raw, &f)
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return f, err
+	}
+	covered.received(f)
+	return f, nil
 }
 
 // next returns the next frame.

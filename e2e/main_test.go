@@ -4,10 +4,12 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -35,5 +37,12 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if whole := flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == ""; code == 0 && whole {
+		if missing := covered.missing(); len(missing) > 0 {
+			fmt.Fprintf(os.Stderr, "the suite does not exercise:\n%s\n", strings.Join(missing, "\n"))
+			return 1
+		}
+	}
+	return code
 }

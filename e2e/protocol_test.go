@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -73,9 +74,11 @@ func (d *dialogue) play(t *testing.T, line string) {
 		t.Fatalf("%s: %v", line, err)
 	}
 	var got any
-	if err := json.Unmarshal(raw, &got); err != nil {
+	var f frame
+	if err := errors.Join(json.Unmarshal(raw, &got), json.Unmarshal(raw, &f)); err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
+	covered.received(f)
 	if err := d.match(pattern, got); err != nil {
 		t.Fatalf("the page says %s\nthe server %s\n%v", line, raw, err)
 	}

@@ -52,7 +52,9 @@ type conn struct {
 	refused    int32
 	readFailed bool // by the network, as opposed to by the protocol
 
-	lastRead atomic.Int64 // unix milliseconds
+	lastRead   atomic.Int64 // unix milliseconds
+	unanswered atomic.Int32 // messages on their way to the store
+	leaving    atomic.Bool  // no message is taken any more
 
 	mu         sync.Mutex // guards all that follows
 	userID     int64      // 0: not authenticated

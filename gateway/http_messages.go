@@ -74,7 +74,7 @@ func (s *Server) sendMessage(ctx context.Context, in *sendInput) (*messageOutput
 	}
 	m := &repopb.NewMessage{
 		ConversationId: int64(in.Body.ConversationID), SenderId: in.userID, Content: in.Body.Content, MessageType: in.Body.MessageType,
-		ClientMsgId: in.Body.ClientMsgID, EchoClientMsgId: true,
+		ClientMsgId: in.Body.ClientMsgID, EchoClientMsgId: true, RequestId: obs.RequestID(ctx),
 	}
 	if m.ClientMsgId == "" {
 		m.ClientMsgId, m.EchoClientMsgId = "~"+rand.Text(), false

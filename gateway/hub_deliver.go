@@ -92,6 +92,7 @@ func (d *delivering) result(r *gatewaypb.Result) {
 	if c == nil {
 		return
 	}
+	c.unanswered.Add(-1)
 	d.h.observeAck(o)
 	clientID := r.GetClientMsgId()
 	if clientID == o.GetRequestId() {

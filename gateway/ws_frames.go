@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -140,14 +141,26 @@ func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) erro
 	origin := s.origin(c, f, sessionID)
 	m := &repopb.NewMessage{
 		ConversationId: f.ConversationID, SenderId: userID, Content: f.Content, MessageType: f.MessageType,
-		ClientMsgId: f.ClientMsgID, EchoClientMsgId: f.ClientMsgID != "",
+		ClientMsgId: f.ClientMsgID, EchoClientMsgId: f.ClientMsgID != "", RequestId: origin.RequestId,
 	}
 	if m.ClientMsgId == "" {
 		m.ClientMsgId = origin.RequestId
 	}
-	return s.bus.Publish(s.deadline.context(time.Now()), logicpb.UpstreamTopic, bus.Record{
-		Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m},
-	})
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.log.Debug("message received", "request_id", origin.RequestId, "conversation_id", f.ConversationID)
+	}
+	// Counted before the look at leaving: the drain looks the other way round.
+	c.unanswered.Add(1)
+	err := errDraining
+	if !c.leaving.Load() {
+		err = s.bus.Publish(s.deadline.context(time.Now()), logicpb.UpstreamTopic, bus.Record{
+			Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m},
+		})
+	}
+	if err != nil {
+		c.unanswered.Add(-1)
+	}
+	return err
 }
 
 // sharedDeadline hands out one context with a deadline to all the sends of a

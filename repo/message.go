@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"log/slog"
 
 	"github.com/gochat-im/gochat/repo/repopb"
 )
@@ -13,6 +14,7 @@ func (s *Service) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRe
 	if err != nil {
 		return nil, err
 	}
+	s.trace(ctx, r, created)
 	ids := make([]int64, 0, 16)
 	least := make(map[int64]int64, 16)
 	for _, result := range created.GetResults() {
@@ -32,6 +34,19 @@ func (s *Service) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRe
 		}
 	}
 	return created, nil
+}
+
+// trace tells, in a debug log, what was stored.
+func (s *Service) trace(ctx context.Context, r *repopb.CreateMessagesRequest, created *repopb.CreateMessagesResponse) {
+	if !s.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for i, result := range created.GetResults() {
+		if e := result.GetEvent(); e != nil {
+			s.log.DebugContext(ctx, "message committed", "request_id", r.GetMessages()[i].GetRequestId(),
+				"conversation_id", e.GetConversationId(), "seq", e.GetSeq())
+		}
+	}
 }
 
 // GetMessages implements RepoService.

@@ -20,6 +20,7 @@ import (
 // Service implements RepoService: a store with caches before it. A mutation forgets what it may have changed after its
 // commit and before its caller is answered, also when it failed: an ended context does not tell what was committed.
 type Service struct {
+	log      *slog.Logger
 	store    Store
 	users    cache.Cache[int64, *repopb.User]
 	sessions cache.Cache[int64, *repopb.Session]
@@ -45,12 +46,13 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Regi
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	return New(store, cfg.Cache, reg), nil
+	return New(store, cfg.Cache, log, reg), nil
 }
 
 // New serves the contract over a store, which it owns.
-func New(store Store, cfg CacheConfig, reg prometheus.Registerer) *Service {
+func New(store Store, cfg CacheConfig, log *slog.Logger, reg prometheus.Registerer) *Service {
 	return &Service{
+		log:      log,
 		store:    store,
 		users:    cache.NewEmbedded[int64, *repopb.User](cache.EmbeddedConfig{Name: "users", MaxEntries: cfg.Users}, reg),
 		sessions: cache.NewEmbedded[int64, *repopb.Session](cache.EmbeddedConfig{Name: "sessions", MaxEntries: cfg.Sessions}, reg),

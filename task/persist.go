@@ -81,7 +81,19 @@ func (p *persister) create(ctx context.Context, in persistBatch) (*repopb.Create
 	}
 	p.store.ended()
 	p.metrics.stored(len(in.messages), time.Since(start))
+	p.trace(ctx, in, stored)
 	return stored, nil
+}
+
+// trace tells, in a debug log, what became of each message.
+func (p *persister) trace(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse) {
+	if !p.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for i, r := range stored.Results {
+		p.log.DebugContext(ctx, "message persisted", "request_id", in.messages[i].GetRequestId(),
+			"conversation_id", in.messages[i].GetConversationId(), "seq", r.GetEvent().GetSeq(), "duplicate", r.GetDuplicate(), "code", r.GetCode())
+	}
 }
 
 // deliver hands the answers and the plan to the gateways, then starts the push

@@ -39,15 +39,23 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// requestHandler adds request_id from the context.
+// requestHandler adds request_id from the context to records that do not name one themselves.
 type requestHandler struct{ slog.Handler }
 
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
-	if id := RequestID(ctx); id != "" {
+	if id := RequestID(ctx); id != "" && !namesRequest(r) {
 		r = r.Clone()
 		r.AddAttrs(slog.String("request_id", id))
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+func namesRequest(r slog.Record) (named bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		named = a.Key == "request_id"
+		return !named
+	})
+	return named
 }
 
 func (h requestHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

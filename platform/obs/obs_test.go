@@ -26,6 +26,11 @@ func TestLoggerCarriesRequestID(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, `"request_id":"r-1"`) || !strings.Contains(got, `"part":"x"`) || strings.Contains(got, "silent") {
 		t.Errorf("log: %s", got)
 	}
+	out.Reset()
+	log.InfoContext(ctx, "of a batch", "request_id", "r-2")
+	if got := out.String(); strings.Count(got, "request_id") != 1 || !strings.Contains(got, "r-2") {
+		t.Errorf("a record that names its request: %s", got)
+	}
 	for _, bad := range [][2]string{{"loud", "json"}, {"info", "xml"}} {
 		if _, err := obs.NewLogger(bad[0], bad[1], &out); err == nil {
 			t.Errorf("NewLogger(%v): no error", bad)

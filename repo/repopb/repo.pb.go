@@ -3138,6 +3138,7 @@ type NewMessage struct {
 	Content         string                 `protobuf:"bytes,4,opt,name=content,proto3" json:"content,omitempty"`
 	MessageType     string                 `protobuf:"bytes,5,opt,name=message_type,json=messageType,proto3" json:"message_type,omitempty"`
 	EchoClientMsgId bool                   `protobuf:"varint,6,opt,name=echo_client_msg_id,json=echoClientMsgId,proto3" json:"echo_client_msg_id,omitempty"` // the client chose it, so it is part of the message
+	RequestId       string                 `protobuf:"bytes,7,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`                        // follows the message through the log; not stored
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -3212,6 +3213,13 @@ func (x *NewMessage) GetEchoClientMsgId() bool {
 		return x.EchoClientMsgId
 	}
 	return false
+}
+
+func (x *NewMessage) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type CreateMessagesRequest struct {
@@ -6725,7 +6733,7 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x11conversation_type\x18\x11 \x01(\x0e2 .gochat.repo.v1.ConversationTypeR\x10conversationType\x12\x17\n" +
 	"\apeer_id\x18\x12 \x01(\x03R\x06peerId\x12\x1f\n" +
 	"\vmembers_seq\x18\x13 \x01(\x03R\n" +
-	"membersSeq\"\xe0\x01\n" +
+	"membersSeq\"\xff\x01\n" +
 	"\n" +
 	"NewMessage\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x1b\n" +
@@ -6733,7 +6741,9 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\rclient_msg_id\x18\x03 \x01(\tR\vclientMsgId\x12\x18\n" +
 	"\acontent\x18\x04 \x01(\tR\acontent\x12!\n" +
 	"\fmessage_type\x18\x05 \x01(\tR\vmessageType\x12+\n" +
-	"\x12echo_client_msg_id\x18\x06 \x01(\bR\x0fechoClientMsgId\"p\n" +
+	"\x12echo_client_msg_id\x18\x06 \x01(\bR\x0fechoClientMsgId\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\a \x01(\tR\trequestId\"p\n" +
 	"\x15CreateMessagesRequest\x126\n" +
 	"\bmessages\x18\x01 \x03(\v2\x1a.gochat.repo.v1.NewMessageR\bmessages\x12\x1f\n" +
 	"\vpush_outbox\x18\x02 \x01(\bR\n" +
