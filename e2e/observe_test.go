@@ -178,7 +178,7 @@ func TestLargeGroupCost(t *testing.T) {
 		}
 		after, cost := s.metrics(t), map[string]float64{}
 		for _, name := range []string{
-			"gochat_gateway_deliveries_total", "gochat_task_deliveries_total", "gochat_repo_commits_total", "gochat_cache_misses_total",
+			"gochat_gateway_deliveries_total", "gochat_task_deliveries_total", "gochat_repo_commit_messages_sum", "gochat_cache_misses_total",
 			`gochat_bus_handled_records_total{topic="im-persist-topic"}`,
 		} {
 			cost[name] = after[name] - before[name]

@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -129,49 +127,4 @@ func (s *Server) known(c *conn) {
 	}
 	s.strangers--
 	c.addr = ""
-}
-
-var errDraining = errs.New(errs.Unavailable, "the server is stopping").RetryAfter(time.Second)
-
-// Drain stops accepting sockets and closes those that exist, in random order
-// over the drain window, so that their clients do not come back at once. It
-// returns when all are closed, or with ctx's error after closing the rest at once.
-func (s *Server) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-
-	conns := s.hub.all()
-	rand.Shuffle(len(conns), func(i, j int) { conns[i], conns[j] = conns[j], conns[i] })
-	// A few connections need no window: one a millisecond at most.
-	window := min(s.cfg.WebSocket.DrainWindow, time.Duration(len(conns))*time.Millisecond)
-	start := time.Now()
-	for i, c := range conns {
-		wait := time.Until(start.Add(window * time.Duration(i) / time.Duration(len(conns))))
-		if wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
-		}
-		c.close(closing{code: codeDrain, reason: "the server is stopping", window: window})
-	}
-	done := make(chan struct{})
-	go func() {
-		s.readers.Wait()
-		s.hub.order.stop()
-		s.hub.flusher.wg.Wait()
-		s.hub.wheel.wg.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	}
-	for _, c := range s.hub.all() {
-		c.abort()
-	}
-	<-done
-	return ctx.Err()
 }

@@ -151,7 +151,7 @@ func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) erro
 	}
 	// Counted before the look at leaving: the drain looks the other way round.
 	c.unanswered.Add(1)
-	err := errDraining
+	var err error = errDraining
 	if !c.leaving.Load() {
 		err = s.bus.Publish(s.deadline.context(time.Now()), logicpb.UpstreamTopic, bus.Record{
 			Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m},

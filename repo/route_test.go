@@ -36,7 +36,7 @@ func TestRoutesAreAsOfTheCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	store := &committing{Store: engine}
-	s := repo.New(store, repo.DefaultConfig().Cache, nil)
+	s := repo.New(store, repo.DefaultConfig().Cache, slog.New(slog.DiscardHandler), nil)
 	t.Cleanup(func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
