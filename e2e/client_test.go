@@ -275,3 +275,11 @@ func get(t testing.TB, url string) *http.Response {
 	t.Cleanup(func() { resp.Body.Close() })
 	return resp
 }
+
+// rawJSON is a body that is sent as it is; nothing of it is no body.
+func rawJSON(s string) any {
+	if s == "" {
+		return nil
+	}
+	return json.RawMessage(s)
+}
