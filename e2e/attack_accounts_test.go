@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -187,9 +188,7 @@ func TestMassAssignment(t *testing.T) {
 	} {
 		for _, field := range c.foreign {
 			body := map[string]any{field: "1"}
-			for k, v := range c.body {
-				body[k] = v
-			}
+			maps.Copy(body, c.body)
 			status, answer := c.who.try(t, c.method, c.path, body)
 			if status != http.StatusBadRequest || num(answer, "code") != 1001 || str(answer, "details", "field") != field {
 				t.Errorf("%s %s with %s: %d %v", c.method, c.path, field, status, answer)
@@ -256,7 +255,7 @@ func TestGuessingWithRotatedHeadersAndNames(t *testing.T) {
 // Who has an account cannot be told by how long a refusal takes. Without a hash a refusal would take a tenth.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	t.Parallel()
-	s := deploy(t, "GOCHAT_LOGIC_LOGIN_ACCOUNT_BURST=1000", "GOCHAT_LOGIC_LOGIN_ADDRESS_BURST=1000")
+	s := deploy(t, "GOCHAT_LOGIC_LOGIN_ACCOUNT_BURST=1000", "GOCHAT_LOGIC_LOGIN_ADDRESS_BURST=1000", "GOCHAT_LOGIC_PASSWORD_MEMORY_KIB=19456")
 	register(t, s, "alice")
 	register(t, s, "mallory")
 	if _, stderr, code := s.admin(t, "", "user", "disable", "mallory"); code != 0 {

@@ -35,7 +35,8 @@ func newProcess(t testing.TB, plan processPlan, env []string) *process {
 	t.Helper()
 	return &process{
 		t: t, name: plan.name, address: freeAddress(t), private: freeAddress(t), args: plan.args,
-		env: append(append([]string{"GOCHAT_LOG_LEVEL=debug"}, plan.env...), env...),
+		// Hashes are cheap: what a test's accounts cost is not what it is about.
+		env: append(append([]string{"GOCHAT_LOG_LEVEL=debug", "GOCHAT_LOGIC_PASSWORD_MEMORY_KIB=64"}, plan.env...), env...),
 		log: &logBuffer{},
 	}
 }
