@@ -25,8 +25,8 @@ func atOnce(t testing.TB, calls ...func() int) []int {
 	return statuses
 }
 
-// call is a call whose status alone counts.
-func (a *account) call(t testing.TB, method, path string, body any) func() int {
+// later is a call whose status alone counts.
+func (a *account) later(t testing.TB, method, path string, body any) func() int {
 	return func() int {
 		status, _ := a.try(t, method, path, body)
 		return status
@@ -101,8 +101,8 @@ func TestGroupRaces(t *testing.T) {
 			g := group(t, owner, nil, users[0], users[1])
 			path := "/api/v1/groups/" + g
 			statuses := atOnce(t,
-				owner.call(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
-				owner.call(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[1].id}))
+				owner.later(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
+				owner.later(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[1].id}))
 			if count(statuses, http.StatusNoContent) != 1 {
 				t.Errorf("two transfers: %v", statuses)
 			}
@@ -115,9 +115,9 @@ func TestGroupRaces(t *testing.T) {
 			g := group(t, owner, nil, users[0], users[1])
 			path := "/api/v1/groups/" + g
 			atOnce(t,
-				owner.call(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
-				users[0].call(t, http.MethodPost, path+"/leave", nil),
-				owner.call(t, http.MethodDelete, path+"/members/"+users[0].id, nil))
+				owner.later(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
+				users[0].later(t, http.MethodPost, path+"/leave", nil),
+				owner.later(t, http.MethodDelete, path+"/members/"+users[0].id, nil))
 			invariants(t, owner, g)
 		}
 	})
@@ -127,9 +127,9 @@ func TestGroupRaces(t *testing.T) {
 			g := group(t, owner, nil, users[0], users[1])
 			path := "/api/v1/groups/" + g
 			atOnce(t,
-				owner.call(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
-				owner.call(t, http.MethodPost, path+"/leave", nil),
-				owner.call(t, http.MethodPost, path+"/leave", nil))
+				owner.later(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": users[0].id}),
+				owner.later(t, http.MethodPost, path+"/leave", nil),
+				owner.later(t, http.MethodPost, path+"/leave", nil))
 			invariants(t, users[1], g)
 		}
 	})
@@ -139,9 +139,9 @@ func TestGroupRaces(t *testing.T) {
 			g := group(t, owner, nil, users[0], users[1])
 			path := "/api/v1/groups/" + g
 			statuses := atOnce(t,
-				owner.call(t, http.MethodPut, path+"/members/"+users[0].id, map[string]any{"role": "admin"}),
-				users[0].call(t, http.MethodDelete, path+"/members/"+owner.id, nil),
-				users[0].call(t, http.MethodPut, path+"/members/"+users[1].id, map[string]any{"role": "admin"}))
+				owner.later(t, http.MethodPut, path+"/members/"+users[0].id, map[string]any{"role": "admin"}),
+				users[0].later(t, http.MethodDelete, path+"/members/"+owner.id, nil),
+				users[0].later(t, http.MethodPut, path+"/members/"+users[1].id, map[string]any{"role": "admin"}))
 			if statuses[1] != http.StatusForbidden || statuses[2] != http.StatusForbidden {
 				t.Errorf("an admin against the owner: %v", statuses)
 			}
@@ -157,9 +157,9 @@ func TestGroupRaces(t *testing.T) {
 			var calls []func() int
 			for i, u := range users {
 				if i%2 == 0 {
-					calls = append(calls, u.call(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil))
+					calls = append(calls, u.later(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil))
 				} else {
-					calls = append(calls, owner.call(t, http.MethodPost, "/api/v1/groups/"+g+"/members", map[string]any{"user_ids": []string{u.id}}))
+					calls = append(calls, owner.later(t, http.MethodPost, "/api/v1/groups/"+g+"/members", map[string]any{"user_ids": []string{u.id}}))
 				}
 			}
 			statuses := atOnce(t, calls...)
@@ -173,7 +173,7 @@ func TestGroupRaces(t *testing.T) {
 		t.Parallel()
 		for range rounds {
 			g := group(t, owner, nil)
-			statuses := atOnce(t, slices.Repeat([]func() int{users[0].call(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil)}, 6)...)
+			statuses := atOnce(t, slices.Repeat([]func() int{users[0].later(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil)}, 6)...)
 			if count(statuses, http.StatusNoContent) != 1 || count(statuses, http.StatusConflict) != 5 {
 				t.Errorf("six joins: %v", statuses)
 			}
@@ -188,7 +188,7 @@ func TestGroupRaces(t *testing.T) {
 			g := group(t, owner, map[string]any{"join_policy": "approval"})
 			users[0].must(t, http.MethodPost, "/api/v1/groups/"+g+"/join", http.StatusAccepted, nil)
 			path := "/api/v1/groups/" + g + "/requests/" + users[0].id
-			statuses := atOnce(t, owner.call(t, http.MethodPost, path, map[string]any{"approve": true}), owner.call(t, http.MethodPost, path, map[string]any{"approve": false}))
+			statuses := atOnce(t, owner.later(t, http.MethodPost, path, map[string]any{"approve": true}), owner.later(t, http.MethodPost, path, map[string]any{"approve": false}))
 			if count(statuses, http.StatusNoContent) != 1 || count(statuses, http.StatusNotFound) != 1 {
 				t.Errorf("two decisions: %v", statuses)
 			}
@@ -202,11 +202,11 @@ func TestGroupRaces(t *testing.T) {
 		t.Parallel()
 		for range rounds {
 			g := group(t, owner, nil, users[0])
-			calls := []func() int{owner.call(t, http.MethodDelete, "/api/v1/groups/"+g, nil)}
+			calls := []func() int{owner.later(t, http.MethodDelete, "/api/v1/groups/"+g, nil)}
 			for _, u := range users[1:] {
-				calls = append(calls, u.call(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil))
+				calls = append(calls, u.later(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil))
 			}
-			send := users[0].call(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"})
+			send := users[0].later(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"})
 			calls = append(calls, send, send, send)
 			if statuses := atOnce(t, calls...); statuses[0] != http.StatusNoContent || count(statuses, http.StatusInternalServerError) != 0 {
 				t.Errorf("dissolving: %v", statuses)
@@ -215,7 +215,7 @@ func TestGroupRaces(t *testing.T) {
 				if status := send(); status != http.StatusConflict && status != http.StatusNotFound {
 					t.Errorf("a message to a dissolved group: %d", status)
 				}
-				if status := u.call(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil)(); status != http.StatusConflict && status != http.StatusNotFound {
+				if status := u.later(t, http.MethodPost, "/api/v1/groups/"+g+"/join", nil)(); status != http.StatusConflict && status != http.StatusNotFound {
 					t.Errorf("joining a dissolved group: %d", status)
 				}
 			}
@@ -225,8 +225,8 @@ func TestGroupRaces(t *testing.T) {
 		t.Parallel()
 		for range rounds {
 			g := group(t, owner, nil, users[0], users[1])
-			send := users[0].call(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"})
-			statuses := atOnce(t, owner.call(t, http.MethodDelete, "/api/v1/groups/"+g+"/members/"+users[0].id, nil), send, send, send, send)
+			send := users[0].later(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"})
+			statuses := atOnce(t, owner.later(t, http.MethodDelete, "/api/v1/groups/"+g+"/members/"+users[0].id, nil), send, send, send, send)
 			if statuses[0] != http.StatusNoContent || count(statuses, http.StatusNotFound)+count(statuses, http.StatusOK) != 4 {
 				t.Errorf("removing a sender: %v", statuses)
 			}
@@ -267,64 +267,4 @@ func TestGroupRaces(t *testing.T) {
 			}
 		}
 	})
-}
-
-// The least that a group's roles promise: nobody takes the owner's place, and the last one cannot walk away from the rest.
-func TestOwnersStay(t *testing.T) {
-	t.Parallel()
-	s := deploy(t)
-	owner, admin, second, member := register(t, s, "owner"), register(t, s, "admin"), register(t, s, "second"), register(t, s, "member")
-	g := group(t, owner, nil, admin, second, member)
-	path := "/api/v1/groups/" + g
-	for _, u := range []*account{admin, second} {
-		owner.must(t, http.MethodPut, path+"/members/"+u.id, http.StatusOK, map[string]any{"role": "admin"})
-	}
-	for name, c := range map[string]struct {
-		who          *account
-		method, path string
-		body         map[string]any
-	}{
-		"an admin removes an admin":       {admin, http.MethodDelete, path + "/members/" + second.id, nil},
-		"an admin mutes the owner":        {admin, http.MethodPut, path + "/members/" + owner.id, map[string]any{"muted_until": "2999-01-01T00:00:00Z"}},
-		"an admin demotes the owner":      {admin, http.MethodPut, path + "/members/" + owner.id, map[string]any{"role": "member"}},
-		"an admin demotes an admin":       {admin, http.MethodPut, path + "/members/" + second.id, map[string]any{"role": "member"}},
-		"an admin promotes a member":      {admin, http.MethodPut, path + "/members/" + member.id, map[string]any{"role": "admin"}},
-		"an admin transfers":              {admin, http.MethodPost, path + "/transfer", map[string]any{"user_id": admin.id}},
-		"a member transfers":              {member, http.MethodPost, path + "/transfer", map[string]any{"user_id": member.id}},
-		"a member unmutes a member":       {member, http.MethodPut, path + "/members/" + member.id, map[string]any{"muted_until": ""}},
-		"a member removes the owner":      {member, http.MethodDelete, path + "/members/" + owner.id, nil},
-		"a member reads the requests":     {member, http.MethodGet, path + "/requests", nil},
-		"a member renames by the chat":    {member, http.MethodPut, "/api/v1/conversations/" + g, map[string]any{"name": "mine"}},
-		"an admin of one, in another's":   {admin, http.MethodPut, "/api/v1/groups/" + group(t, owner, nil, admin), map[string]any{"name": "mine"}},
-		"a member recalls another's text": {member, http.MethodDelete, "/api/v1/messages/" + str(owner.say(t, g, "x"), "id"), nil},
-	} {
-		if status, answer := c.who.try(t, c.method, c.path, c.body); status != http.StatusForbidden {
-			t.Errorf("%s: %d %v", name, status, answer)
-		}
-	}
-	for name, body := range map[string]map[string]any{
-		"demotes themself": {"role": "member"}, "mutes themself": {"muted_until": "2999-01-01T00:00:00Z"},
-	} {
-		if status, answer := owner.try(t, http.MethodPut, path+"/members/"+owner.id, body); status < 400 || status >= 500 {
-			t.Errorf("the owner %s: %d %v", name, status, answer)
-		}
-	}
-	for _, to := range []string{owner.id, "12345"} {
-		if status, answer := owner.try(t, http.MethodPost, path+"/transfer", map[string]any{"user_id": to}); status < 400 || status >= 500 {
-			t.Errorf("transfer to %s: %d %v", to, status, answer)
-		}
-	}
-	if status, answer := owner.try(t, http.MethodDelete, path+"/members/"+owner.id, nil); status != http.StatusConflict && status != http.StatusForbidden {
-		t.Errorf("the owner removes themself: %d %v", status, answer)
-	}
-	if is, members := invariants(t, member, g); is != owner.id || len(members) != 4 {
-		t.Errorf("owner %s, members %v", is, members)
-	}
-	// Who was muted and comes back is muted still.
-	admin.must(t, http.MethodPut, path+"/members/"+member.id, http.StatusOK, map[string]any{"muted_until": "2999-01-01T00:00:00Z"})
-	member.must(t, http.MethodPost, path+"/leave", http.StatusNoContent, nil)
-	member.must(t, http.MethodPost, path+"/join", http.StatusNoContent, nil)
-	if status, answer := member.try(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"}); status != http.StatusForbidden {
-		t.Errorf("leaving and joining lifted a mute: %d %v", status, answer)
-	}
 }
