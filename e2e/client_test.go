@@ -176,14 +176,18 @@ func (w *socket) read(ctx context.Context) (frame, error) {
 	return f, nil
 }
 
-// next returns the next frame.
+// next returns the next frame, but for those that come when the server has a moment.
 func (w *socket) next(t testing.TB) frame {
 	t.Helper()
-	f, err := w.read(t.Context())
-	if err != nil {
-		t.Fatalf("read a frame: %v", err)
+	for {
+		f, err := w.read(t.Context())
+		if err != nil {
+			t.Fatalf("read a frame: %v", err)
+		}
+		if f.Type != "delivered" {
+			return f
+		}
 	}
-	return f
 }
 
 // until reads frames until one has the type, and returns it and those before it.

@@ -16,6 +16,7 @@ type Config struct {
 	HTTP      HTTPConfig      `koanf:"http"`
 	Limits    LimitsConfig    `koanf:"limits"`
 	Order     OrderConfig     `koanf:"order"`
+	Receipts  ReceiptsConfig  `koanf:"receipts"`
 	// MaxMessageBytes bounds the content of one message, over HTTP and WebSocket.
 	MaxMessageBytes int `koanf:"max_message_bytes"`
 }
@@ -41,6 +42,22 @@ type OrderConfig struct {
 	HoldFor   time.Duration `koanf:"hold_for"`   // an event above a gap waits so long for what is missing
 	HoldBytes int           `koanf:"hold_bytes"` // of what waits; what does not fit goes out above its gap
 	Positions int           `koanf:"positions"`  // conversations whose position is remembered
+}
+
+// ReceiptsConfig paces how it is found out what receivers' devices have got.
+type ReceiptsConfig struct {
+	Every time.Duration `koanf:"every"` // 0: messages go from sent to read
+	Batch int           `koanf:"batch"` // connections that are asked, and pointers that are passed on, at a time
+}
+
+func (c ReceiptsConfig) validate() error {
+	switch {
+	case c.Every != 0 && (c.Every < 10*time.Millisecond || c.Every > time.Minute):
+		return errors.New("every: must be 0s, or 10ms to 1m")
+	case c.Batch < 1 || c.Batch > 1000:
+		return errors.New("batch: must be 1 to 1,000")
+	}
+	return nil
 }
 
 // LimitsConfig holds the rates that a client may not exceed. Rates are per second.
@@ -79,8 +96,9 @@ func DefaultConfig() Config {
 			MaxMalformed:       10,
 			MaxFrameBytes:      256 << 10,
 		},
-		Order: OrderConfig{HoldFor: 300 * time.Millisecond, HoldBytes: 16 << 20, Positions: 100_000},
-		HTTP:  DefaultHTTPConfig(),
+		Order:    OrderConfig{HoldFor: 300 * time.Millisecond, HoldBytes: 16 << 20, Positions: 100_000},
+		Receipts: ReceiptsConfig{Every: 500 * time.Millisecond, Batch: 1000},
+		HTTP:     DefaultHTTPConfig(),
 		Limits: LimitsConfig{
 			ConnectionsPerUser:        20,
 			UnauthenticatedPerAddress: 100,
@@ -118,6 +136,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.Order.validate(); err != nil {
 		return fmt.Errorf("order.%w", err)
+	}
+	if err := c.Receipts.validate(); err != nil {
+		return fmt.Errorf("receipts.%w", err)
 	}
 	if err := c.HTTP.Validate(); err != nil {
 		return fmt.Errorf("http.%w", err)

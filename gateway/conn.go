@@ -29,6 +29,7 @@ type outFrame struct {
 	wire         []byte
 	conversation int64 // 0: of none
 	seq          int64
+	receiver     int64 // of a one-to-one message
 	class        class
 	private      bool // a copy for its receiver alone: it waits for no suspension
 }
@@ -56,30 +57,31 @@ type conn struct {
 	unanswered atomic.Int32 // messages on their way to the store
 	leaving    atomic.Bool  // no message is taken any more
 
-	mu         sync.Mutex // guards all that follows
-	userID     int64      // 0: not authenticated
-	sessionID  int64
-	queue      *frameQueue // nil when empty
-	queued     int         // bytes
-	behind     map[int64]int64
-	open       []int64 // conversations on screen
-	indexed    []int64 // large groups in the hub's index
-	seen       *seenSeqs
-	sync       *liveHold
-	suspended  map[int64]*liveHold // by conversation: kept while a removal is under way
-	authBy     int64               // unix milliseconds, 0: authenticated
-	expiresAt  int64               // of the token
-	seenUntil  int64               // when seen is dropped
-	decidedBy  int64               // when the suspensions must have ended; 0: there is none
-	closeAt    int64               // 0: not closing
-	closeCode  int32
-	scheduled  bool // a flusher will come, or a slow writer is at work
-	pinged     bool
-	busy       bool // the reader is at work for the client, not waiting for it
-	gone       bool // out of the hub
-	closing    bool // takes no frames any more
-	closeDrain bool // close the socket once the queue is empty
-	closed     bool
+	mu          sync.Mutex // guards all that follows
+	userID      int64      // 0: not authenticated
+	sessionID   int64
+	queue       *frameQueue // nil when empty
+	queued      int         // bytes
+	behind      map[int64]int64
+	open        []int64 // conversations on screen
+	indexed     []int64 // large groups in the hub's index
+	seen        *seenSeqs
+	sync        *liveHold
+	suspended   map[int64]*liveHold // by conversation: kept while a removal is under way
+	authBy      int64               // unix milliseconds, 0: authenticated
+	expiresAt   int64               // of the token
+	seenUntil   int64               // when seen is dropped
+	unconfirmed *unconfirmed        // nil: nothing
+	decidedBy   int64               // when the suspensions must have ended; 0: there is none
+	closeAt     int64               // 0: not closing
+	closeCode   int32
+	scheduled   bool // a flusher will come, or a slow writer is at work
+	pinged      bool
+	busy        bool // the reader is at work for the client, not waiting for it
+	gone        bool // out of the hub
+	closing     bool // takes no frames any more
+	closeDrain  bool // close the socket once the queue is empty
+	closed      bool
 
 	nextOfUser *conn // guarded by the hub's shard
 	nextDirty  *conn // guarded by the flusher
@@ -145,6 +147,7 @@ func (c *conn) enqueueEvent(f *outFrame) bool {
 	}
 	_, behind := c.behind[f.conversation]
 	if !behind && c.queued+len(f.wire) <= c.hub.cfg.WebSocket.QueueBodyBytes {
+		c.note(f)
 		return c.push(f)
 	}
 	c.hub.metrics.dropped[dropBody].Inc()

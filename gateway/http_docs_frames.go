@@ -14,6 +14,7 @@ var docsFrames = []docsFrame{
 	{"", "", "hello {session_id, user_id, heartbeat_ms, max_message_bytes, feature_level}: the first frame"},
 	{"", "", "message: a Message, to every device of every member but the sending connection"},
 	{"", "", "event: an Event"},
+	{"", "", "delivered {conversation_id, user_id, seq}: a device of the one-to-one's peer has its messages up to seq"},
 	{"", "", "error {code, message, details?, client_msg_id?}"},
 	{"", "", "disconnect {code, reason, reconnect, retry_after_ms?, window_ms?}, before a close"},
 }

@@ -33,6 +33,7 @@ type Hub struct {
 	index       [hubShards]indexShard
 	tombs       tombstones
 	order       order
+	receipts    receipts
 	suspensions suspensions
 
 	waitersMu sync.Mutex

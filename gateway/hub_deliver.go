@@ -175,6 +175,8 @@ func frameOf(v *gatewaypb.Delivery) *outFrame {
 			wire:         wire.Seal(wire.AppendTyping(wire.NewText(128), b.Typing.GetConversationId(), b.Typing.GetUserId())),
 			conversation: b.Typing.GetConversationId(), class: classSoft,
 		}
+	case *gatewaypb.Delivery_Delivered:
+		return deliveredFrame(b.Delivered)
 	case *gatewaypb.Delivery_Hidden:
 		return hiddenFrame(b.Hidden)
 	}
@@ -182,15 +184,26 @@ func frameOf(v *gatewaypb.Delivery) *outFrame {
 }
 
 func eventFrame(e *repopb.Event) *outFrame {
-	return &outFrame{
+	f := &outFrame{
 		wire:         wire.Seal(wire.AppendEntry(wire.NewText(384+len(e.GetContent())*9/8), e)),
 		conversation: e.GetConversationId(), seq: e.GetSeq(), class: classEvent,
 	}
+	if e.GetKind() == repopb.EventKind_EVENT_KIND_MESSAGE {
+		f.receiver = e.GetPeerId()
+	}
+	return f
 }
 
 func readFrame(p *repopb.ReadPointer) *outFrame {
 	return &outFrame{
-		wire:         wire.Seal(wire.AppendRead(wire.NewText(128), p.GetConversationId(), p.GetUserId(), p.GetSeq())),
+		wire:         wire.Seal(wire.AppendPointer(wire.NewText(128), "read", p.GetConversationId(), p.GetUserId(), p.GetSeq())),
+		conversation: p.GetConversationId(), class: classRead,
+	}
+}
+
+func deliveredFrame(p *repopb.DeliveredPointer) *outFrame {
+	return &outFrame{
+		wire:         wire.Seal(wire.AppendPointer(wire.NewText(128), "delivered", p.GetConversationId(), p.GetUserId(), p.GetSeq())),
 		conversation: p.GetConversationId(), class: classRead,
 	}
 }

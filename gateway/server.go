@@ -63,6 +63,9 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 		}
 		s.exempt = append(s.exempt, p)
 	}
+	if cfg.Receipts.Every > 0 {
+		hub.receipts.start(cfg.Receipts, hub, logic, log)
+	}
 	r := chi.NewRouter()
 	s.mountHTTP(r)
 	r.Get("/ws", s.serveWS)

@@ -52,6 +52,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	go func() {
 		s.readers.Wait()
 		s.hub.order.stop()
+		s.hub.receipts.stop()
 		s.hub.flusher.wg.Wait()
 		s.hub.wheel.wg.Wait()
 		close(done)

@@ -57,6 +57,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	ws, err := websocket.Accept(&hijacker{ResponseWriter: w, c: c}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // mayConnect did
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPongReceived:     func(context.Context, []byte) { c.confirm() },
 	})
 	if err != nil { // it has answered
 		s.known(c)

@@ -33,6 +33,7 @@ type logicDouble struct {
 	large    map[int64][]int64
 	reads    []*logicpb.MarkMessageReadRequest
 	typings  []*logicpb.SetTypingRequest
+	got      []*repopb.DeliveredPointer
 }
 
 var errBadToken = errs.New(errs.Unauthorized, "the token is not valid").With("reason", "invalid")
@@ -71,6 +72,13 @@ func (l *logicDouble) MarkMessageRead(_ context.Context, r *logicpb.MarkMessageR
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads = append(l.reads, r)
+	return &repopb.Empty{}, nil
+}
+
+func (l *logicDouble) ConfirmDelivery(_ context.Context, r *repopb.MarkDeliveredRequest) (*repopb.Empty, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.got = append(l.got, r.GetPointers()...)
 	return &repopb.Empty{}, nil
 }
 

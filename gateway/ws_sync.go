@@ -122,6 +122,9 @@ func (y *syncing) emit(f *outFrame, always bool) error {
 	c.mu.Lock()
 	skip := f.seq != 0 && c.seen.has(f.conversation, f.seq) ||
 		!always && c.hub.tombs.has(c.userID, f.conversation, time.Now())
+	if !skip {
+		c.note(f)
+	}
 	flush := !skip && c.enqueueLocked(f)
 	full := c.queued > c.hub.cfg.WebSocket.QueueSoftBytes/2
 	c.mu.Unlock()

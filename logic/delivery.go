@@ -52,9 +52,12 @@ func (s *Service) suspend(ctx context.Context, conversation, user int64, ended b
 	return err
 }
 
-// deliver hands something without a seq to sockets; what misses is told by the next sync.
-func (s *Service) deliver(ctx context.Context, d *gatewaypb.Delivery) {
-	if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{d}}); err != nil {
+// deliver hands what has no seq to sockets; who misses it is told by the next sync.
+func (s *Service) deliver(ctx context.Context, deliveries ...*gatewaypb.Delivery) {
+	if len(deliveries) == 0 {
+		return
+	}
+	if _, err := s.gateways.Deliver(ctx, &gatewaypb.DeliverRequest{Deliveries: deliveries}); err != nil {
 		s.log.WarnContext(ctx, "not delivered", "error", err)
 	}
 }

@@ -246,6 +246,7 @@ type store struct {
 	err      error           // of the functions below
 	change   *repopb.GroupChange
 	stay     error // answer of RemoveGroupMember
+	moved    []*repopb.DeliveredPointer
 	group    *repopb.Group
 	views    []*repopb.ConversationView
 	status   *repopb.UpdateMessageStatusResponse
@@ -544,6 +545,10 @@ func (s *store) EditMessage(_ context.Context, r *repopb.EditMessageRequest) (*r
 
 func (s *store) HideMessage(_ context.Context, r *repopb.HideMessageRequest) (*repopb.Empty, error) {
 	return answer(s, r, &repopb.Empty{})
+}
+
+func (s *store) MarkDelivered(_ context.Context, r *repopb.MarkDeliveredRequest) (*repopb.MarkDeliveredResponse, error) {
+	return answer(s, r, &repopb.MarkDeliveredResponse{Moved: s.moved})
 }
 
 func (s *store) UpdateMessageStatus(_ context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {

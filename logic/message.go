@@ -63,6 +63,26 @@ func (s *Service) MarkMessageRead(ctx context.Context, r *logicpb.MarkMessageRea
 	return &repopb.Empty{}, nil
 }
 
+// maxConfirmed bounds the pointers of one call.
+const maxConfirmed = 1000
+
+// ConfirmDelivery implements LogicService.
+func (s *Service) ConfirmDelivery(ctx context.Context, r *repopb.MarkDeliveredRequest) (*repopb.Empty, error) {
+	if len(r.GetPointers()) > maxConfirmed {
+		return nil, errs.InvalidField("pointers", "must be at most %d", maxConfirmed)
+	}
+	moved, err := s.repo.MarkDelivered(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	told := make([]*gatewaypb.Delivery, 0, len(moved.GetMoved()))
+	for _, p := range moved.GetMoved() {
+		told = append(told, &gatewaypb.Delivery{Body: &gatewaypb.Delivery_Delivered{Delivered: p}, UserIds: []int64{p.GetPeerId()}})
+	}
+	s.deliver(ctx, told...)
+	return &repopb.Empty{}, nil
+}
+
 // EditMessage implements LogicService.
 func (s *Service) EditMessage(ctx context.Context, r *logicpb.EditMessageRequest) (*repopb.Event, error) {
 	if err := s.checkContent(r.GetContent()); err != nil {

@@ -193,3 +193,22 @@ func TestTyping(t *testing.T) {
 		t.Fatal("a refused typing was delivered")
 	}
 }
+
+func TestConfirmDeliveryTellsTheSenders(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	asked := &repopb.MarkDeliveredRequest{Pointers: []*repopb.DeliveredPointer{{ConversationId: 8, UserId: 2, Seq: 5}, {ConversationId: 9, UserId: 2, Seq: 1}}}
+	answer, err := r.ConfirmDelivery(t.Context(), asked)
+	must(t, answer, err)
+	if len(r.hub.deliveries) != 0 {
+		t.Fatalf("nothing moved, and %v was told", r.hub.deliveries)
+	}
+	r.store.moved = []*repopb.DeliveredPointer{{ConversationId: 8, UserId: 2, Seq: 5, PeerId: 1}}
+	answer, err = r.ConfirmDelivery(t.Context(), asked)
+	must(t, answer, err)
+	if len(r.hub.deliveries) != 1 || r.hub.deliveries[0].GetDelivered().GetSeq() != 5 || !slices.Equal(r.hub.deliveries[0].GetUserIds(), []int64{1}) {
+		t.Fatalf("told %v", r.hub.deliveries)
+	}
+	_, err = r.ConfirmDelivery(t.Context(), &repopb.MarkDeliveredRequest{Pointers: make([]*repopb.DeliveredPointer, maxConfirmed+1)})
+	wantCode(t, err, errs.Invalid)
+}

@@ -77,6 +77,10 @@ func (r remote) GetUnread(ctx context.Context, in *repopb.GetUnreadRequest) (*re
 	return r.c.GetUnread(ctx, in)
 }
 
+func (r remote) ConfirmDelivery(ctx context.Context, in *repopb.MarkDeliveredRequest) (*repopb.Empty, error) {
+	return r.c.ConfirmDelivery(ctx, in)
+}
+
 func (r remote) MarkMessageRead(ctx context.Context, in *logicpb.MarkMessageReadRequest) (*repopb.Empty, error) {
 	return r.c.MarkMessageRead(ctx, in)
 }

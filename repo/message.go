@@ -64,6 +64,11 @@ func (s *Service) HideMessage(ctx context.Context, r *repopb.HideMessageRequest)
 	return empty(s.store.HideMessage(ctx, r))
 }
 
+// MarkDelivered implements RepoService.
+func (s *Service) MarkDelivered(ctx context.Context, r *repopb.MarkDeliveredRequest) (*repopb.MarkDeliveredResponse, error) {
+	return s.store.MarkDelivered(ctx, r)
+}
+
 // UpdateMessageStatus implements RepoService.
 func (s *Service) UpdateMessageStatus(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
 	return s.store.UpdateMessageStatus(ctx, r)

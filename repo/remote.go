@@ -120,6 +120,10 @@ func (r remote) HideMessage(ctx context.Context, in *repopb.HideMessageRequest) 
 	return r.c.HideMessage(ctx, in)
 }
 
+func (r remote) MarkDelivered(ctx context.Context, in *repopb.MarkDeliveredRequest) (*repopb.MarkDeliveredResponse, error) {
+	return r.c.MarkDelivered(ctx, in)
+}
+
 func (r remote) UpdateMessageStatus(ctx context.Context, in *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
 	return r.c.UpdateMessageStatus(ctx, in)
 }

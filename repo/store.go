@@ -67,6 +67,7 @@ type messageStore interface {
 	Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*repopb.GetMessagesResponse, error)
 	EditMessage(ctx context.Context, r *repopb.EditMessageRequest) (*repopb.Event, error)
 	HideMessage(ctx context.Context, r *repopb.HideMessageRequest) error
+	MarkDelivered(ctx context.Context, r *repopb.MarkDeliveredRequest) (*repopb.MarkDeliveredResponse, error)
 	UpdateMessageStatus(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error)
 	Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error)
 }

@@ -211,6 +211,7 @@ type Delivery struct {
 	//	*Delivery_Read
 	//	*Delivery_Typing
 	//	*Delivery_Hidden
+	//	*Delivery_Delivered
 	//	*Delivery_Suspension
 	Body    isDelivery_Body `protobuf_oneof:"body"`
 	UserIds []int64         `protobuf:"varint,5,rep,packed,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
@@ -303,6 +304,15 @@ func (x *Delivery) GetHidden() *repopb.Hidden {
 	return nil
 }
 
+func (x *Delivery) GetDelivered() *repopb.DeliveredPointer {
+	if x != nil {
+		if x, ok := x.Body.(*Delivery_Delivered); ok {
+			return x.Delivered
+		}
+	}
+	return nil
+}
+
 func (x *Delivery) GetSuspension() *Suspension {
 	if x != nil {
 		if x, ok := x.Body.(*Delivery_Suspension); ok {
@@ -381,6 +391,10 @@ type Delivery_Hidden struct {
 	Hidden *repopb.Hidden `protobuf:"bytes,4,opt,name=hidden,proto3,oneof"` // event frame of kind hidden, without seq: to one's own devices
 }
 
+type Delivery_Delivered struct {
+	Delivered *repopb.DeliveredPointer `protobuf:"bytes,13,opt,name=delivered,proto3,oneof"` // delivered frame
+}
+
 type Delivery_Suspension struct {
 	Suspension *Suspension `protobuf:"bytes,12,opt,name=suspension,proto3,oneof"` // no frame: to every gateway, wherever user_ids are
 }
@@ -392,6 +406,8 @@ func (*Delivery_Read) isDelivery_Body() {}
 func (*Delivery_Typing) isDelivery_Body() {}
 
 func (*Delivery_Hidden) isDelivery_Body() {}
+
+func (*Delivery_Delivered) isDelivery_Body() {}
 
 func (*Delivery_Suspension) isDelivery_Body() {}
 
@@ -910,12 +926,13 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\adetails\x18\a \x03(\v2&.gochat.gateway.v1.Result.DetailsEntryR\adetails\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcc\x04\n" +
 	"\bDelivery\x12-\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.gochat.repo.v1.EventH\x00R\x05event\x121\n" +
 	"\x04read\x18\x02 \x01(\v2\x1b.gochat.repo.v1.ReadPointerH\x00R\x04read\x123\n" +
 	"\x06typing\x18\x03 \x01(\v2\x19.gochat.gateway.v1.TypingH\x00R\x06typing\x120\n" +
-	"\x06hidden\x18\x04 \x01(\v2\x16.gochat.repo.v1.HiddenH\x00R\x06hidden\x12?\n" +
+	"\x06hidden\x18\x04 \x01(\v2\x16.gochat.repo.v1.HiddenH\x00R\x06hidden\x12@\n" +
+	"\tdelivered\x18\r \x01(\v2 .gochat.repo.v1.DeliveredPointerH\x00R\tdelivered\x12?\n" +
 	"\n" +
 	"suspension\x18\f \x01(\v2\x1d.gochat.gateway.v1.SuspensionH\x00R\n" +
 	"suspension\x12\x19\n" +
@@ -983,22 +1000,23 @@ func file_gateway_gatewaypb_gateway_proto_rawDescGZIP() []byte {
 
 var file_gateway_gatewaypb_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_gateway_gatewaypb_gateway_proto_goTypes = []any{
-	(*Origin)(nil),             // 0: gochat.gateway.v1.Origin
-	(*Result)(nil),             // 1: gochat.gateway.v1.Result
-	(*Delivery)(nil),           // 2: gochat.gateway.v1.Delivery
-	(*Suspension)(nil),         // 3: gochat.gateway.v1.Suspension
-	(*Typing)(nil),             // 4: gochat.gateway.v1.Typing
-	(*DeliverRequest)(nil),     // 5: gochat.gateway.v1.DeliverRequest
-	(*DeliverResponse)(nil),    // 6: gochat.gateway.v1.DeliverResponse
-	(*OfflineUsers)(nil),       // 7: gochat.gateway.v1.OfflineUsers
-	(*DisconnectRequest)(nil),  // 8: gochat.gateway.v1.DisconnectRequest
-	(*DisconnectResponse)(nil), // 9: gochat.gateway.v1.DisconnectResponse
-	(*StatsRequest)(nil),       // 10: gochat.gateway.v1.StatsRequest
-	(*StatsResponse)(nil),      // 11: gochat.gateway.v1.StatsResponse
-	nil,                        // 12: gochat.gateway.v1.Result.DetailsEntry
-	(*repopb.Event)(nil),       // 13: gochat.repo.v1.Event
-	(*repopb.ReadPointer)(nil), // 14: gochat.repo.v1.ReadPointer
-	(*repopb.Hidden)(nil),      // 15: gochat.repo.v1.Hidden
+	(*Origin)(nil),                  // 0: gochat.gateway.v1.Origin
+	(*Result)(nil),                  // 1: gochat.gateway.v1.Result
+	(*Delivery)(nil),                // 2: gochat.gateway.v1.Delivery
+	(*Suspension)(nil),              // 3: gochat.gateway.v1.Suspension
+	(*Typing)(nil),                  // 4: gochat.gateway.v1.Typing
+	(*DeliverRequest)(nil),          // 5: gochat.gateway.v1.DeliverRequest
+	(*DeliverResponse)(nil),         // 6: gochat.gateway.v1.DeliverResponse
+	(*OfflineUsers)(nil),            // 7: gochat.gateway.v1.OfflineUsers
+	(*DisconnectRequest)(nil),       // 8: gochat.gateway.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),      // 9: gochat.gateway.v1.DisconnectResponse
+	(*StatsRequest)(nil),            // 10: gochat.gateway.v1.StatsRequest
+	(*StatsResponse)(nil),           // 11: gochat.gateway.v1.StatsResponse
+	nil,                             // 12: gochat.gateway.v1.Result.DetailsEntry
+	(*repopb.Event)(nil),            // 13: gochat.repo.v1.Event
+	(*repopb.ReadPointer)(nil),      // 14: gochat.repo.v1.ReadPointer
+	(*repopb.Hidden)(nil),           // 15: gochat.repo.v1.Hidden
+	(*repopb.DeliveredPointer)(nil), // 16: gochat.repo.v1.DeliveredPointer
 }
 var file_gateway_gatewaypb_gateway_proto_depIdxs = []int32{
 	0,  // 0: gochat.gateway.v1.Result.origin:type_name -> gochat.gateway.v1.Origin
@@ -1008,22 +1026,23 @@ var file_gateway_gatewaypb_gateway_proto_depIdxs = []int32{
 	14, // 4: gochat.gateway.v1.Delivery.read:type_name -> gochat.repo.v1.ReadPointer
 	4,  // 5: gochat.gateway.v1.Delivery.typing:type_name -> gochat.gateway.v1.Typing
 	15, // 6: gochat.gateway.v1.Delivery.hidden:type_name -> gochat.repo.v1.Hidden
-	3,  // 7: gochat.gateway.v1.Delivery.suspension:type_name -> gochat.gateway.v1.Suspension
-	0,  // 8: gochat.gateway.v1.Delivery.except:type_name -> gochat.gateway.v1.Origin
-	1,  // 9: gochat.gateway.v1.DeliverRequest.results:type_name -> gochat.gateway.v1.Result
-	2,  // 10: gochat.gateway.v1.DeliverRequest.deliveries:type_name -> gochat.gateway.v1.Delivery
-	7,  // 11: gochat.gateway.v1.DeliverResponse.offline:type_name -> gochat.gateway.v1.OfflineUsers
-	5,  // 12: gochat.gateway.v1.GatewayService.Deliver:input_type -> gochat.gateway.v1.DeliverRequest
-	8,  // 13: gochat.gateway.v1.GatewayService.Disconnect:input_type -> gochat.gateway.v1.DisconnectRequest
-	10, // 14: gochat.gateway.v1.GatewayService.Stats:input_type -> gochat.gateway.v1.StatsRequest
-	6,  // 15: gochat.gateway.v1.GatewayService.Deliver:output_type -> gochat.gateway.v1.DeliverResponse
-	9,  // 16: gochat.gateway.v1.GatewayService.Disconnect:output_type -> gochat.gateway.v1.DisconnectResponse
-	11, // 17: gochat.gateway.v1.GatewayService.Stats:output_type -> gochat.gateway.v1.StatsResponse
-	15, // [15:18] is the sub-list for method output_type
-	12, // [12:15] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	16, // 7: gochat.gateway.v1.Delivery.delivered:type_name -> gochat.repo.v1.DeliveredPointer
+	3,  // 8: gochat.gateway.v1.Delivery.suspension:type_name -> gochat.gateway.v1.Suspension
+	0,  // 9: gochat.gateway.v1.Delivery.except:type_name -> gochat.gateway.v1.Origin
+	1,  // 10: gochat.gateway.v1.DeliverRequest.results:type_name -> gochat.gateway.v1.Result
+	2,  // 11: gochat.gateway.v1.DeliverRequest.deliveries:type_name -> gochat.gateway.v1.Delivery
+	7,  // 12: gochat.gateway.v1.DeliverResponse.offline:type_name -> gochat.gateway.v1.OfflineUsers
+	5,  // 13: gochat.gateway.v1.GatewayService.Deliver:input_type -> gochat.gateway.v1.DeliverRequest
+	8,  // 14: gochat.gateway.v1.GatewayService.Disconnect:input_type -> gochat.gateway.v1.DisconnectRequest
+	10, // 15: gochat.gateway.v1.GatewayService.Stats:input_type -> gochat.gateway.v1.StatsRequest
+	6,  // 16: gochat.gateway.v1.GatewayService.Deliver:output_type -> gochat.gateway.v1.DeliverResponse
+	9,  // 17: gochat.gateway.v1.GatewayService.Disconnect:output_type -> gochat.gateway.v1.DisconnectResponse
+	11, // 18: gochat.gateway.v1.GatewayService.Stats:output_type -> gochat.gateway.v1.StatsResponse
+	16, // [16:19] is the sub-list for method output_type
+	13, // [13:16] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_gateway_gatewaypb_gateway_proto_init() }
@@ -1036,6 +1055,7 @@ func file_gateway_gatewaypb_gateway_proto_init() {
 		(*Delivery_Read)(nil),
 		(*Delivery_Typing)(nil),
 		(*Delivery_Hidden)(nil),
+		(*Delivery_Delivered)(nil),
 		(*Delivery_Suspension)(nil),
 	}
 	type x struct{}

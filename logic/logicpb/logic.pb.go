@@ -2015,7 +2015,7 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"\x1cAdminCreateInvitationRequest\x12\"\n" +
 	"\rexpires_in_ms\x18\x01 \x01(\x03R\vexpiresInMs\"3\n" +
 	"\x1dAdminCreateInvitationResponse\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code2\x86\x1e\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code2\xdb\x1e\n" +
 	"\fLogicService\x12B\n" +
 	"\bRegister\x12 .gochat.logic.v1.RegisterRequest\x1a\x14.gochat.repo.v1.User\x12[\n" +
 	"\fAuthenticate\x12$.gochat.logic.v1.AuthenticateRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12Q\n" +
@@ -2031,7 +2031,8 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"\x11UpdateUserProfile\x12).gochat.logic.v1.UpdateUserProfileRequest\x1a\x14.gochat.repo.v1.User\"\x03\x90\x02\x02\x12D\n" +
 	"\vSendMessage\x12\x19.gochat.logic.v1.Upstream\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12a\n" +
 	"\x11GetMessageHistory\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\"\x03\x90\x02\x01\x12U\n" +
-	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\tGetUnread\x12 .gochat.repo.v1.GetUnreadRequest\x1a!.gochat.repo.v1.GetUnreadResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\x0fConfirmDelivery\x12$.gochat.repo.v1.MarkDeliveredRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12V\n" +
 	"\x0fMarkMessageRead\x12'.gochat.logic.v1.MarkMessageReadRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12I\n" +
 	"\vEditMessage\x12#.gochat.logic.v1.EditMessageRequest\x1a\x15.gochat.repo.v1.Event\x12M\n" +
 	"\rRecallMessage\x12%.gochat.logic.v1.RecallMessageRequest\x1a\x15.gochat.repo.v1.Event\x12R\n" +
@@ -2117,32 +2118,33 @@ var file_logic_logicpb_logic_proto_goTypes = []any{
 	(*repopb.Empty)(nil),                    // 37: gochat.repo.v1.Empty
 	(*repopb.GetMessagesRequest)(nil),       // 38: gochat.repo.v1.GetMessagesRequest
 	(*repopb.GetUnreadRequest)(nil),         // 39: gochat.repo.v1.GetUnreadRequest
-	(*repopb.GetChangesRequest)(nil),        // 40: gochat.repo.v1.GetChangesRequest
-	(*repopb.GetConversationRequest)(nil),   // 41: gochat.repo.v1.GetConversationRequest
-	(*repopb.GetConversationsRequest)(nil),  // 42: gochat.repo.v1.GetConversationsRequest
-	(*repopb.GetLargeGroupsRequest)(nil),    // 43: gochat.repo.v1.GetLargeGroupsRequest
-	(*repopb.CreateGroupRequest)(nil),       // 44: gochat.repo.v1.CreateGroupRequest
-	(*repopb.GetGroupRequest)(nil),          // 45: gochat.repo.v1.GetGroupRequest
-	(*repopb.UpdateGroupRequest)(nil),       // 46: gochat.repo.v1.UpdateGroupRequest
-	(*repopb.DissolveGroupRequest)(nil),     // 47: gochat.repo.v1.DissolveGroupRequest
-	(*repopb.AddGroupMemberRequest)(nil),    // 48: gochat.repo.v1.AddGroupMemberRequest
-	(*repopb.RemoveGroupMemberRequest)(nil), // 49: gochat.repo.v1.RemoveGroupMemberRequest
-	(*repopb.UpdateGroupMemberRequest)(nil), // 50: gochat.repo.v1.UpdateGroupMemberRequest
-	(*repopb.TransferGroupRequest)(nil),     // 51: gochat.repo.v1.TransferGroupRequest
-	(*repopb.GetGroupMembersRequest)(nil),   // 52: gochat.repo.v1.GetGroupMembersRequest
-	(*repopb.ListJoinRequestsRequest)(nil),  // 53: gochat.repo.v1.ListJoinRequestsRequest
-	(*repopb.DecideJoinRequestRequest)(nil), // 54: gochat.repo.v1.DecideJoinRequestRequest
-	(*repopb.ListSessionsResponse)(nil),     // 55: gochat.repo.v1.ListSessionsResponse
-	(*repopb.GetMessagesResponse)(nil),      // 56: gochat.repo.v1.GetMessagesResponse
-	(*repopb.GetUnreadResponse)(nil),        // 57: gochat.repo.v1.GetUnreadResponse
-	(*repopb.Event)(nil),                    // 58: gochat.repo.v1.Event
-	(*repopb.GetChangesResponse)(nil),       // 59: gochat.repo.v1.GetChangesResponse
-	(*repopb.GetLargeGroupsResponse)(nil),   // 60: gochat.repo.v1.GetLargeGroupsResponse
-	(*repopb.Group)(nil),                    // 61: gochat.repo.v1.Group
-	(*repopb.Member)(nil),                   // 62: gochat.repo.v1.Member
-	(*repopb.GetGroupMembersResponse)(nil),  // 63: gochat.repo.v1.GetGroupMembersResponse
-	(*repopb.ListJoinRequestsResponse)(nil), // 64: gochat.repo.v1.ListJoinRequestsResponse
-	(*repopb.RevokedSessions)(nil),          // 65: gochat.repo.v1.RevokedSessions
+	(*repopb.MarkDeliveredRequest)(nil),     // 40: gochat.repo.v1.MarkDeliveredRequest
+	(*repopb.GetChangesRequest)(nil),        // 41: gochat.repo.v1.GetChangesRequest
+	(*repopb.GetConversationRequest)(nil),   // 42: gochat.repo.v1.GetConversationRequest
+	(*repopb.GetConversationsRequest)(nil),  // 43: gochat.repo.v1.GetConversationsRequest
+	(*repopb.GetLargeGroupsRequest)(nil),    // 44: gochat.repo.v1.GetLargeGroupsRequest
+	(*repopb.CreateGroupRequest)(nil),       // 45: gochat.repo.v1.CreateGroupRequest
+	(*repopb.GetGroupRequest)(nil),          // 46: gochat.repo.v1.GetGroupRequest
+	(*repopb.UpdateGroupRequest)(nil),       // 47: gochat.repo.v1.UpdateGroupRequest
+	(*repopb.DissolveGroupRequest)(nil),     // 48: gochat.repo.v1.DissolveGroupRequest
+	(*repopb.AddGroupMemberRequest)(nil),    // 49: gochat.repo.v1.AddGroupMemberRequest
+	(*repopb.RemoveGroupMemberRequest)(nil), // 50: gochat.repo.v1.RemoveGroupMemberRequest
+	(*repopb.UpdateGroupMemberRequest)(nil), // 51: gochat.repo.v1.UpdateGroupMemberRequest
+	(*repopb.TransferGroupRequest)(nil),     // 52: gochat.repo.v1.TransferGroupRequest
+	(*repopb.GetGroupMembersRequest)(nil),   // 53: gochat.repo.v1.GetGroupMembersRequest
+	(*repopb.ListJoinRequestsRequest)(nil),  // 54: gochat.repo.v1.ListJoinRequestsRequest
+	(*repopb.DecideJoinRequestRequest)(nil), // 55: gochat.repo.v1.DecideJoinRequestRequest
+	(*repopb.ListSessionsResponse)(nil),     // 56: gochat.repo.v1.ListSessionsResponse
+	(*repopb.GetMessagesResponse)(nil),      // 57: gochat.repo.v1.GetMessagesResponse
+	(*repopb.GetUnreadResponse)(nil),        // 58: gochat.repo.v1.GetUnreadResponse
+	(*repopb.Event)(nil),                    // 59: gochat.repo.v1.Event
+	(*repopb.GetChangesResponse)(nil),       // 60: gochat.repo.v1.GetChangesResponse
+	(*repopb.GetLargeGroupsResponse)(nil),   // 61: gochat.repo.v1.GetLargeGroupsResponse
+	(*repopb.Group)(nil),                    // 62: gochat.repo.v1.Group
+	(*repopb.Member)(nil),                   // 63: gochat.repo.v1.Member
+	(*repopb.GetGroupMembersResponse)(nil),  // 64: gochat.repo.v1.GetGroupMembersResponse
+	(*repopb.ListJoinRequestsResponse)(nil), // 65: gochat.repo.v1.ListJoinRequestsResponse
+	(*repopb.RevokedSessions)(nil),          // 66: gochat.repo.v1.RevokedSessions
 }
 var file_logic_logicpb_logic_proto_depIdxs = []int32{
 	32, // 0: gochat.logic.v1.Upstream.origin:type_name -> gochat.gateway.v1.Origin
@@ -2169,81 +2171,83 @@ var file_logic_logicpb_logic_proto_depIdxs = []int32{
 	0,  // 21: gochat.logic.v1.LogicService.SendMessage:input_type -> gochat.logic.v1.Upstream
 	38, // 22: gochat.logic.v1.LogicService.GetMessageHistory:input_type -> gochat.repo.v1.GetMessagesRequest
 	39, // 23: gochat.logic.v1.LogicService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
-	16, // 24: gochat.logic.v1.LogicService.MarkMessageRead:input_type -> gochat.logic.v1.MarkMessageReadRequest
-	17, // 25: gochat.logic.v1.LogicService.EditMessage:input_type -> gochat.logic.v1.EditMessageRequest
-	18, // 26: gochat.logic.v1.LogicService.RecallMessage:input_type -> gochat.logic.v1.RecallMessageRequest
-	40, // 27: gochat.logic.v1.LogicService.Sync:input_type -> gochat.repo.v1.GetChangesRequest
-	19, // 28: gochat.logic.v1.LogicService.SetTyping:input_type -> gochat.logic.v1.SetTypingRequest
-	20, // 29: gochat.logic.v1.LogicService.CreateConversation:input_type -> gochat.logic.v1.CreateConversationRequest
-	41, // 30: gochat.logic.v1.LogicService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
-	42, // 31: gochat.logic.v1.LogicService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
-	23, // 32: gochat.logic.v1.LogicService.UpdateConversation:input_type -> gochat.logic.v1.UpdateConversationRequest
-	43, // 33: gochat.logic.v1.LogicService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
-	44, // 34: gochat.logic.v1.LogicService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
-	45, // 35: gochat.logic.v1.LogicService.GetGroupInfo:input_type -> gochat.repo.v1.GetGroupRequest
-	46, // 36: gochat.logic.v1.LogicService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
-	47, // 37: gochat.logic.v1.LogicService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
-	24, // 38: gochat.logic.v1.LogicService.JoinGroup:input_type -> gochat.logic.v1.JoinGroupRequest
-	26, // 39: gochat.logic.v1.LogicService.LeaveGroup:input_type -> gochat.logic.v1.LeaveGroupRequest
-	48, // 40: gochat.logic.v1.LogicService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
-	49, // 41: gochat.logic.v1.LogicService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
-	50, // 42: gochat.logic.v1.LogicService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
-	51, // 43: gochat.logic.v1.LogicService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
-	52, // 44: gochat.logic.v1.LogicService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
-	53, // 45: gochat.logic.v1.LogicService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
-	54, // 46: gochat.logic.v1.LogicService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
-	1,  // 47: gochat.logic.v1.LogicService.AdminCreateUser:input_type -> gochat.logic.v1.RegisterRequest
-	27, // 48: gochat.logic.v1.LogicService.AdminSetUserStatus:input_type -> gochat.logic.v1.AdminSetUserStatusRequest
-	28, // 49: gochat.logic.v1.LogicService.AdminResetPassword:input_type -> gochat.logic.v1.AdminResetPasswordRequest
-	29, // 50: gochat.logic.v1.LogicService.AdminListSessions:input_type -> gochat.logic.v1.AdminUserRequest
-	29, // 51: gochat.logic.v1.LogicService.AdminRevokeSessions:input_type -> gochat.logic.v1.AdminUserRequest
-	30, // 52: gochat.logic.v1.LogicService.AdminCreateInvitation:input_type -> gochat.logic.v1.AdminCreateInvitationRequest
-	34, // 53: gochat.logic.v1.LogicService.Register:output_type -> gochat.repo.v1.User
-	4,  // 54: gochat.logic.v1.LogicService.Authenticate:output_type -> gochat.logic.v1.AuthenticateResponse
-	4,  // 55: gochat.logic.v1.LogicService.Refresh:output_type -> gochat.logic.v1.AuthenticateResponse
-	6,  // 56: gochat.logic.v1.LogicService.ValidateToken:output_type -> gochat.logic.v1.Identity
-	37, // 57: gochat.logic.v1.LogicService.Logout:output_type -> gochat.repo.v1.Empty
-	55, // 58: gochat.logic.v1.LogicService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	37, // 59: gochat.logic.v1.LogicService.RevokeSession:output_type -> gochat.repo.v1.Empty
-	37, // 60: gochat.logic.v1.LogicService.ChangePassword:output_type -> gochat.repo.v1.Empty
-	11, // 61: gochat.logic.v1.LogicService.GetJWKS:output_type -> gochat.logic.v1.JWKS
-	34, // 62: gochat.logic.v1.LogicService.GetUserProfile:output_type -> gochat.repo.v1.User
-	14, // 63: gochat.logic.v1.LogicService.SearchUsers:output_type -> gochat.logic.v1.SearchUsersResponse
-	34, // 64: gochat.logic.v1.LogicService.UpdateUserProfile:output_type -> gochat.repo.v1.User
-	37, // 65: gochat.logic.v1.LogicService.SendMessage:output_type -> gochat.repo.v1.Empty
-	56, // 66: gochat.logic.v1.LogicService.GetMessageHistory:output_type -> gochat.repo.v1.GetMessagesResponse
-	57, // 67: gochat.logic.v1.LogicService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
-	37, // 68: gochat.logic.v1.LogicService.MarkMessageRead:output_type -> gochat.repo.v1.Empty
-	58, // 69: gochat.logic.v1.LogicService.EditMessage:output_type -> gochat.repo.v1.Event
-	58, // 70: gochat.logic.v1.LogicService.RecallMessage:output_type -> gochat.repo.v1.Event
-	59, // 71: gochat.logic.v1.LogicService.Sync:output_type -> gochat.repo.v1.GetChangesResponse
-	37, // 72: gochat.logic.v1.LogicService.SetTyping:output_type -> gochat.repo.v1.Empty
-	21, // 73: gochat.logic.v1.LogicService.CreateConversation:output_type -> gochat.logic.v1.CreateConversationResponse
-	35, // 74: gochat.logic.v1.LogicService.GetConversation:output_type -> gochat.repo.v1.ConversationView
-	22, // 75: gochat.logic.v1.LogicService.GetConversations:output_type -> gochat.logic.v1.GetConversationsResponse
-	35, // 76: gochat.logic.v1.LogicService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
-	60, // 77: gochat.logic.v1.LogicService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
-	61, // 78: gochat.logic.v1.LogicService.CreateGroup:output_type -> gochat.repo.v1.Group
-	61, // 79: gochat.logic.v1.LogicService.GetGroupInfo:output_type -> gochat.repo.v1.Group
-	61, // 80: gochat.logic.v1.LogicService.UpdateGroup:output_type -> gochat.repo.v1.Group
-	37, // 81: gochat.logic.v1.LogicService.DissolveGroup:output_type -> gochat.repo.v1.Empty
-	25, // 82: gochat.logic.v1.LogicService.JoinGroup:output_type -> gochat.logic.v1.JoinGroupResponse
-	37, // 83: gochat.logic.v1.LogicService.LeaveGroup:output_type -> gochat.repo.v1.Empty
-	61, // 84: gochat.logic.v1.LogicService.AddGroupMember:output_type -> gochat.repo.v1.Group
-	37, // 85: gochat.logic.v1.LogicService.RemoveGroupMember:output_type -> gochat.repo.v1.Empty
-	62, // 86: gochat.logic.v1.LogicService.UpdateGroupMember:output_type -> gochat.repo.v1.Member
-	37, // 87: gochat.logic.v1.LogicService.TransferGroup:output_type -> gochat.repo.v1.Empty
-	63, // 88: gochat.logic.v1.LogicService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
-	64, // 89: gochat.logic.v1.LogicService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
-	37, // 90: gochat.logic.v1.LogicService.DecideJoinRequest:output_type -> gochat.repo.v1.Empty
-	34, // 91: gochat.logic.v1.LogicService.AdminCreateUser:output_type -> gochat.repo.v1.User
-	34, // 92: gochat.logic.v1.LogicService.AdminSetUserStatus:output_type -> gochat.repo.v1.User
-	37, // 93: gochat.logic.v1.LogicService.AdminResetPassword:output_type -> gochat.repo.v1.Empty
-	55, // 94: gochat.logic.v1.LogicService.AdminListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	65, // 95: gochat.logic.v1.LogicService.AdminRevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
-	31, // 96: gochat.logic.v1.LogicService.AdminCreateInvitation:output_type -> gochat.logic.v1.AdminCreateInvitationResponse
-	53, // [53:97] is the sub-list for method output_type
-	9,  // [9:53] is the sub-list for method input_type
+	40, // 24: gochat.logic.v1.LogicService.ConfirmDelivery:input_type -> gochat.repo.v1.MarkDeliveredRequest
+	16, // 25: gochat.logic.v1.LogicService.MarkMessageRead:input_type -> gochat.logic.v1.MarkMessageReadRequest
+	17, // 26: gochat.logic.v1.LogicService.EditMessage:input_type -> gochat.logic.v1.EditMessageRequest
+	18, // 27: gochat.logic.v1.LogicService.RecallMessage:input_type -> gochat.logic.v1.RecallMessageRequest
+	41, // 28: gochat.logic.v1.LogicService.Sync:input_type -> gochat.repo.v1.GetChangesRequest
+	19, // 29: gochat.logic.v1.LogicService.SetTyping:input_type -> gochat.logic.v1.SetTypingRequest
+	20, // 30: gochat.logic.v1.LogicService.CreateConversation:input_type -> gochat.logic.v1.CreateConversationRequest
+	42, // 31: gochat.logic.v1.LogicService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
+	43, // 32: gochat.logic.v1.LogicService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
+	23, // 33: gochat.logic.v1.LogicService.UpdateConversation:input_type -> gochat.logic.v1.UpdateConversationRequest
+	44, // 34: gochat.logic.v1.LogicService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
+	45, // 35: gochat.logic.v1.LogicService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
+	46, // 36: gochat.logic.v1.LogicService.GetGroupInfo:input_type -> gochat.repo.v1.GetGroupRequest
+	47, // 37: gochat.logic.v1.LogicService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
+	48, // 38: gochat.logic.v1.LogicService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
+	24, // 39: gochat.logic.v1.LogicService.JoinGroup:input_type -> gochat.logic.v1.JoinGroupRequest
+	26, // 40: gochat.logic.v1.LogicService.LeaveGroup:input_type -> gochat.logic.v1.LeaveGroupRequest
+	49, // 41: gochat.logic.v1.LogicService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
+	50, // 42: gochat.logic.v1.LogicService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
+	51, // 43: gochat.logic.v1.LogicService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
+	52, // 44: gochat.logic.v1.LogicService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
+	53, // 45: gochat.logic.v1.LogicService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
+	54, // 46: gochat.logic.v1.LogicService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
+	55, // 47: gochat.logic.v1.LogicService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
+	1,  // 48: gochat.logic.v1.LogicService.AdminCreateUser:input_type -> gochat.logic.v1.RegisterRequest
+	27, // 49: gochat.logic.v1.LogicService.AdminSetUserStatus:input_type -> gochat.logic.v1.AdminSetUserStatusRequest
+	28, // 50: gochat.logic.v1.LogicService.AdminResetPassword:input_type -> gochat.logic.v1.AdminResetPasswordRequest
+	29, // 51: gochat.logic.v1.LogicService.AdminListSessions:input_type -> gochat.logic.v1.AdminUserRequest
+	29, // 52: gochat.logic.v1.LogicService.AdminRevokeSessions:input_type -> gochat.logic.v1.AdminUserRequest
+	30, // 53: gochat.logic.v1.LogicService.AdminCreateInvitation:input_type -> gochat.logic.v1.AdminCreateInvitationRequest
+	34, // 54: gochat.logic.v1.LogicService.Register:output_type -> gochat.repo.v1.User
+	4,  // 55: gochat.logic.v1.LogicService.Authenticate:output_type -> gochat.logic.v1.AuthenticateResponse
+	4,  // 56: gochat.logic.v1.LogicService.Refresh:output_type -> gochat.logic.v1.AuthenticateResponse
+	6,  // 57: gochat.logic.v1.LogicService.ValidateToken:output_type -> gochat.logic.v1.Identity
+	37, // 58: gochat.logic.v1.LogicService.Logout:output_type -> gochat.repo.v1.Empty
+	56, // 59: gochat.logic.v1.LogicService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	37, // 60: gochat.logic.v1.LogicService.RevokeSession:output_type -> gochat.repo.v1.Empty
+	37, // 61: gochat.logic.v1.LogicService.ChangePassword:output_type -> gochat.repo.v1.Empty
+	11, // 62: gochat.logic.v1.LogicService.GetJWKS:output_type -> gochat.logic.v1.JWKS
+	34, // 63: gochat.logic.v1.LogicService.GetUserProfile:output_type -> gochat.repo.v1.User
+	14, // 64: gochat.logic.v1.LogicService.SearchUsers:output_type -> gochat.logic.v1.SearchUsersResponse
+	34, // 65: gochat.logic.v1.LogicService.UpdateUserProfile:output_type -> gochat.repo.v1.User
+	37, // 66: gochat.logic.v1.LogicService.SendMessage:output_type -> gochat.repo.v1.Empty
+	57, // 67: gochat.logic.v1.LogicService.GetMessageHistory:output_type -> gochat.repo.v1.GetMessagesResponse
+	58, // 68: gochat.logic.v1.LogicService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
+	37, // 69: gochat.logic.v1.LogicService.ConfirmDelivery:output_type -> gochat.repo.v1.Empty
+	37, // 70: gochat.logic.v1.LogicService.MarkMessageRead:output_type -> gochat.repo.v1.Empty
+	59, // 71: gochat.logic.v1.LogicService.EditMessage:output_type -> gochat.repo.v1.Event
+	59, // 72: gochat.logic.v1.LogicService.RecallMessage:output_type -> gochat.repo.v1.Event
+	60, // 73: gochat.logic.v1.LogicService.Sync:output_type -> gochat.repo.v1.GetChangesResponse
+	37, // 74: gochat.logic.v1.LogicService.SetTyping:output_type -> gochat.repo.v1.Empty
+	21, // 75: gochat.logic.v1.LogicService.CreateConversation:output_type -> gochat.logic.v1.CreateConversationResponse
+	35, // 76: gochat.logic.v1.LogicService.GetConversation:output_type -> gochat.repo.v1.ConversationView
+	22, // 77: gochat.logic.v1.LogicService.GetConversations:output_type -> gochat.logic.v1.GetConversationsResponse
+	35, // 78: gochat.logic.v1.LogicService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
+	61, // 79: gochat.logic.v1.LogicService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
+	62, // 80: gochat.logic.v1.LogicService.CreateGroup:output_type -> gochat.repo.v1.Group
+	62, // 81: gochat.logic.v1.LogicService.GetGroupInfo:output_type -> gochat.repo.v1.Group
+	62, // 82: gochat.logic.v1.LogicService.UpdateGroup:output_type -> gochat.repo.v1.Group
+	37, // 83: gochat.logic.v1.LogicService.DissolveGroup:output_type -> gochat.repo.v1.Empty
+	25, // 84: gochat.logic.v1.LogicService.JoinGroup:output_type -> gochat.logic.v1.JoinGroupResponse
+	37, // 85: gochat.logic.v1.LogicService.LeaveGroup:output_type -> gochat.repo.v1.Empty
+	62, // 86: gochat.logic.v1.LogicService.AddGroupMember:output_type -> gochat.repo.v1.Group
+	37, // 87: gochat.logic.v1.LogicService.RemoveGroupMember:output_type -> gochat.repo.v1.Empty
+	63, // 88: gochat.logic.v1.LogicService.UpdateGroupMember:output_type -> gochat.repo.v1.Member
+	37, // 89: gochat.logic.v1.LogicService.TransferGroup:output_type -> gochat.repo.v1.Empty
+	64, // 90: gochat.logic.v1.LogicService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
+	65, // 91: gochat.logic.v1.LogicService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
+	37, // 92: gochat.logic.v1.LogicService.DecideJoinRequest:output_type -> gochat.repo.v1.Empty
+	34, // 93: gochat.logic.v1.LogicService.AdminCreateUser:output_type -> gochat.repo.v1.User
+	34, // 94: gochat.logic.v1.LogicService.AdminSetUserStatus:output_type -> gochat.repo.v1.User
+	37, // 95: gochat.logic.v1.LogicService.AdminResetPassword:output_type -> gochat.repo.v1.Empty
+	56, // 96: gochat.logic.v1.LogicService.AdminListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	66, // 97: gochat.logic.v1.LogicService.AdminRevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
+	31, // 98: gochat.logic.v1.LogicService.AdminCreateInvitation:output_type -> gochat.logic.v1.AdminCreateInvitationResponse
+	54, // [54:99] is the sub-list for method output_type
+	9,  // [9:54] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name

@@ -37,6 +37,7 @@ const (
 	LogicService_SendMessage_FullMethodName           = "/gochat.logic.v1.LogicService/SendMessage"
 	LogicService_GetMessageHistory_FullMethodName     = "/gochat.logic.v1.LogicService/GetMessageHistory"
 	LogicService_GetUnread_FullMethodName             = "/gochat.logic.v1.LogicService/GetUnread"
+	LogicService_ConfirmDelivery_FullMethodName       = "/gochat.logic.v1.LogicService/ConfirmDelivery"
 	LogicService_MarkMessageRead_FullMethodName       = "/gochat.logic.v1.LogicService/MarkMessageRead"
 	LogicService_EditMessage_FullMethodName           = "/gochat.logic.v1.LogicService/EditMessage"
 	LogicService_RecallMessage_FullMethodName         = "/gochat.logic.v1.LogicService/RecallMessage"
@@ -101,6 +102,9 @@ type LogicServiceClient interface {
 	SendMessage(ctx context.Context, in *Upstream, opts ...grpc.CallOption) (*repopb.Empty, error)
 	GetMessageHistory(ctx context.Context, in *repopb.GetMessagesRequest, opts ...grpc.CallOption) (*repopb.GetMessagesResponse, error)
 	GetUnread(ctx context.Context, in *repopb.GetUnreadRequest, opts ...grpc.CallOption) (*repopb.GetUnreadResponse, error)
+	// ConfirmDelivery takes in what receivers' devices have got of one-to-one conversations, in batches of at most 1,000,
+	// and tells the senders' devices.
+	ConfirmDelivery(ctx context.Context, in *repopb.MarkDeliveredRequest, opts ...grpc.CallOption) (*repopb.Empty, error)
 	// MarkMessageRead moves the pointer and tells one's other devices and, in a one-to-one, the peer.
 	MarkMessageRead(ctx context.Context, in *MarkMessageReadRequest, opts ...grpc.CallOption) (*repopb.Empty, error)
 	EditMessage(ctx context.Context, in *EditMessageRequest, opts ...grpc.CallOption) (*repopb.Event, error)
@@ -299,6 +303,16 @@ func (c *logicServiceClient) GetUnread(ctx context.Context, in *repopb.GetUnread
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(repopb.GetUnreadResponse)
 	err := c.cc.Invoke(ctx, LogicService_GetUnread_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *logicServiceClient) ConfirmDelivery(ctx context.Context, in *repopb.MarkDeliveredRequest, opts ...grpc.CallOption) (*repopb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(repopb.Empty)
+	err := c.cc.Invoke(ctx, LogicService_ConfirmDelivery_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -628,6 +642,9 @@ type LogicServiceServer interface {
 	SendMessage(context.Context, *Upstream) (*repopb.Empty, error)
 	GetMessageHistory(context.Context, *repopb.GetMessagesRequest) (*repopb.GetMessagesResponse, error)
 	GetUnread(context.Context, *repopb.GetUnreadRequest) (*repopb.GetUnreadResponse, error)
+	// ConfirmDelivery takes in what receivers' devices have got of one-to-one conversations, in batches of at most 1,000,
+	// and tells the senders' devices.
+	ConfirmDelivery(context.Context, *repopb.MarkDeliveredRequest) (*repopb.Empty, error)
 	// MarkMessageRead moves the pointer and tells one's other devices and, in a one-to-one, the peer.
 	MarkMessageRead(context.Context, *MarkMessageReadRequest) (*repopb.Empty, error)
 	EditMessage(context.Context, *EditMessageRequest) (*repopb.Event, error)
@@ -725,6 +742,9 @@ func (UnimplementedLogicServiceServer) GetMessageHistory(context.Context, *repop
 }
 func (UnimplementedLogicServiceServer) GetUnread(context.Context, *repopb.GetUnreadRequest) (*repopb.GetUnreadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetUnread not implemented")
+}
+func (UnimplementedLogicServiceServer) ConfirmDelivery(context.Context, *repopb.MarkDeliveredRequest) (*repopb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmDelivery not implemented")
 }
 func (UnimplementedLogicServiceServer) MarkMessageRead(context.Context, *MarkMessageReadRequest) (*repopb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method MarkMessageRead not implemented")
@@ -1099,6 +1119,24 @@ func _LogicService_GetUnread_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(LogicServiceServer).GetUnread(ctx, req.(*repopb.GetUnreadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LogicService_ConfirmDelivery_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(repopb.MarkDeliveredRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogicServiceServer).ConfirmDelivery(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogicService_ConfirmDelivery_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogicServiceServer).ConfirmDelivery(ctx, req.(*repopb.MarkDeliveredRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1691,6 +1729,10 @@ var LogicService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetUnread",
 			Handler:    _LogicService_GetUnread_Handler,
+		},
+		{
+			MethodName: "ConfirmDelivery",
+			Handler:    _LogicService_ConfirmDelivery_Handler,
 		},
 		{
 			MethodName: "MarkMessageRead",

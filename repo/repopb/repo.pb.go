@@ -3682,6 +3682,163 @@ func (x *HideMessageRequest) GetUserId() int64 {
 	return 0
 }
 
+type MarkDeliveredRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pointers      []*DeliveredPointer    `protobuf:"bytes,1,rep,name=pointers,proto3" json:"pointers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkDeliveredRequest) Reset() {
+	*x = MarkDeliveredRequest{}
+	mi := &file_repo_repopb_repo_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkDeliveredRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkDeliveredRequest) ProtoMessage() {}
+
+func (x *MarkDeliveredRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_repo_repopb_repo_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkDeliveredRequest.ProtoReflect.Descriptor instead.
+func (*MarkDeliveredRequest) Descriptor() ([]byte, []int) {
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *MarkDeliveredRequest) GetPointers() []*DeliveredPointer {
+	if x != nil {
+		return x.Pointers
+	}
+	return nil
+}
+
+type MarkDeliveredResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Moved         []*DeliveredPointer    `protobuf:"bytes,1,rep,name=moved,proto3" json:"moved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkDeliveredResponse) Reset() {
+	*x = MarkDeliveredResponse{}
+	mi := &file_repo_repopb_repo_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkDeliveredResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkDeliveredResponse) ProtoMessage() {}
+
+func (x *MarkDeliveredResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_repo_repopb_repo_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkDeliveredResponse.ProtoReflect.Descriptor instead.
+func (*MarkDeliveredResponse) Descriptor() ([]byte, []int) {
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *MarkDeliveredResponse) GetMoved() []*DeliveredPointer {
+	if x != nil {
+		return x.Moved
+	}
+	return nil
+}
+
+// DeliveredPointer: a device of user_id has everything of the conversation up to seq.
+type DeliveredPointer struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	ConversationId int64                  `protobuf:"varint,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
+	UserId         int64                  `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Seq            int64                  `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
+	PeerId         int64                  `protobuf:"varint,4,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"` // of what moved: the other member
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeliveredPointer) Reset() {
+	*x = DeliveredPointer{}
+	mi := &file_repo_repopb_repo_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveredPointer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveredPointer) ProtoMessage() {}
+
+func (x *DeliveredPointer) ProtoReflect() protoreflect.Message {
+	mi := &file_repo_repopb_repo_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveredPointer.ProtoReflect.Descriptor instead.
+func (*DeliveredPointer) Descriptor() ([]byte, []int) {
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *DeliveredPointer) GetConversationId() int64 {
+	if x != nil {
+		return x.ConversationId
+	}
+	return 0
+}
+
+func (x *DeliveredPointer) GetUserId() int64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *DeliveredPointer) GetSeq() int64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *DeliveredPointer) GetPeerId() int64 {
+	if x != nil {
+		return x.PeerId
+	}
+	return 0
+}
+
 type UpdateMessageStatusRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	ConversationId int64                  `protobuf:"varint,1,opt,name=conversation_id,json=conversationId,proto3" json:"conversation_id,omitempty"`
@@ -3695,7 +3852,7 @@ type UpdateMessageStatusRequest struct {
 
 func (x *UpdateMessageStatusRequest) Reset() {
 	*x = UpdateMessageStatusRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[53]
+	mi := &file_repo_repopb_repo_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3707,7 +3864,7 @@ func (x *UpdateMessageStatusRequest) String() string {
 func (*UpdateMessageStatusRequest) ProtoMessage() {}
 
 func (x *UpdateMessageStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[53]
+	mi := &file_repo_repopb_repo_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3720,7 +3877,7 @@ func (x *UpdateMessageStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMessageStatusRequest.ProtoReflect.Descriptor instead.
 func (*UpdateMessageStatusRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{53}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *UpdateMessageStatusRequest) GetConversationId() int64 {
@@ -3761,7 +3918,7 @@ func (x *UpdateMessageStatusRequest) GetNotBefore() int64 {
 type UpdateMessageStatusResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Event         *Event                 `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`  // RECALLED
-	Moved         bool                   `protobuf:"varint,2,opt,name=moved,proto3" json:"moved,omitempty"` // READ, DELIVERED
+	Moved         bool                   `protobuf:"varint,2,opt,name=moved,proto3" json:"moved,omitempty"` // READ
 	Seq           int64                  `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`     // where the pointer stands now
 	Type          ConversationType       `protobuf:"varint,4,opt,name=type,proto3,enum=gochat.repo.v1.ConversationType" json:"type,omitempty"`
 	PeerId        int64                  `protobuf:"varint,5,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"` // single only
@@ -3771,7 +3928,7 @@ type UpdateMessageStatusResponse struct {
 
 func (x *UpdateMessageStatusResponse) Reset() {
 	*x = UpdateMessageStatusResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[54]
+	mi := &file_repo_repopb_repo_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3783,7 +3940,7 @@ func (x *UpdateMessageStatusResponse) String() string {
 func (*UpdateMessageStatusResponse) ProtoMessage() {}
 
 func (x *UpdateMessageStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[54]
+	mi := &file_repo_repopb_repo_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3796,7 +3953,7 @@ func (x *UpdateMessageStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateMessageStatusResponse.ProtoReflect.Descriptor instead.
 func (*UpdateMessageStatusResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{54}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *UpdateMessageStatusResponse) GetEvent() *Event {
@@ -3848,7 +4005,7 @@ type GetChangesRequest struct {
 
 func (x *GetChangesRequest) Reset() {
 	*x = GetChangesRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[55]
+	mi := &file_repo_repopb_repo_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3860,7 +4017,7 @@ func (x *GetChangesRequest) String() string {
 func (*GetChangesRequest) ProtoMessage() {}
 
 func (x *GetChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[55]
+	mi := &file_repo_repopb_repo_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3873,7 +4030,7 @@ func (x *GetChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChangesRequest.ProtoReflect.Descriptor instead.
 func (*GetChangesRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{55}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *GetChangesRequest) GetUserId() int64 {
@@ -3930,7 +4087,7 @@ type GetChangesPosition struct {
 
 func (x *GetChangesPosition) Reset() {
 	*x = GetChangesPosition{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[56]
+	mi := &file_repo_repopb_repo_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3942,7 +4099,7 @@ func (x *GetChangesPosition) String() string {
 func (*GetChangesPosition) ProtoMessage() {}
 
 func (x *GetChangesPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[56]
+	mi := &file_repo_repopb_repo_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3955,7 +4112,7 @@ func (x *GetChangesPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChangesPosition.ProtoReflect.Descriptor instead.
 func (*GetChangesPosition) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{56}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetChangesPosition) GetConversationId() int64 {
@@ -3993,7 +4150,7 @@ type GetChangesResponse struct {
 
 func (x *GetChangesResponse) Reset() {
 	*x = GetChangesResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[57]
+	mi := &file_repo_repopb_repo_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4162,7 @@ func (x *GetChangesResponse) String() string {
 func (*GetChangesResponse) ProtoMessage() {}
 
 func (x *GetChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[57]
+	mi := &file_repo_repopb_repo_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4175,7 @@ func (x *GetChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChangesResponse.ProtoReflect.Descriptor instead.
 func (*GetChangesResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{57}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *GetChangesResponse) GetEvents() []*Event {
@@ -4074,7 +4231,7 @@ type TooFar struct {
 
 func (x *TooFar) Reset() {
 	*x = TooFar{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[58]
+	mi := &file_repo_repopb_repo_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4086,7 +4243,7 @@ func (x *TooFar) String() string {
 func (*TooFar) ProtoMessage() {}
 
 func (x *TooFar) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[58]
+	mi := &file_repo_repopb_repo_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4099,7 +4256,7 @@ func (x *TooFar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TooFar.ProtoReflect.Descriptor instead.
 func (*TooFar) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{58}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *TooFar) GetConversationId() int64 {
@@ -4134,7 +4291,7 @@ type ReadPointer struct {
 
 func (x *ReadPointer) Reset() {
 	*x = ReadPointer{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[59]
+	mi := &file_repo_repopb_repo_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4146,7 +4303,7 @@ func (x *ReadPointer) String() string {
 func (*ReadPointer) ProtoMessage() {}
 
 func (x *ReadPointer) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[59]
+	mi := &file_repo_repopb_repo_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4159,7 +4316,7 @@ func (x *ReadPointer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadPointer.ProtoReflect.Descriptor instead.
 func (*ReadPointer) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{59}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReadPointer) GetConversationId() int64 {
@@ -4193,7 +4350,7 @@ type Hidden struct {
 
 func (x *Hidden) Reset() {
 	*x = Hidden{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[60]
+	mi := &file_repo_repopb_repo_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4205,7 +4362,7 @@ func (x *Hidden) String() string {
 func (*Hidden) ProtoMessage() {}
 
 func (x *Hidden) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[60]
+	mi := &file_repo_repopb_repo_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4218,7 +4375,7 @@ func (x *Hidden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hidden.ProtoReflect.Descriptor instead.
 func (*Hidden) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{60}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *Hidden) GetConversationId() int64 {
@@ -4254,7 +4411,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[61]
+	mi := &file_repo_repopb_repo_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4266,7 +4423,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[61]
+	mi := &file_repo_repopb_repo_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4279,7 +4436,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{61}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Group) GetId() int64 {
@@ -4374,7 +4531,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[62]
+	mi := &file_repo_repopb_repo_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4386,7 +4543,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[62]
+	mi := &file_repo_repopb_repo_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4399,7 +4556,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{62}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Member) GetUserId() int64 {
@@ -4467,7 +4624,7 @@ type GroupChange struct {
 
 func (x *GroupChange) Reset() {
 	*x = GroupChange{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[63]
+	mi := &file_repo_repopb_repo_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4479,7 +4636,7 @@ func (x *GroupChange) String() string {
 func (*GroupChange) ProtoMessage() {}
 
 func (x *GroupChange) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[63]
+	mi := &file_repo_repopb_repo_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4492,7 +4649,7 @@ func (x *GroupChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupChange.ProtoReflect.Descriptor instead.
 func (*GroupChange) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{63}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GroupChange) GetEvent() *Event {
@@ -4547,7 +4704,7 @@ type CreateGroupRequest struct {
 
 func (x *CreateGroupRequest) Reset() {
 	*x = CreateGroupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[64]
+	mi := &file_repo_repopb_repo_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4559,7 +4716,7 @@ func (x *CreateGroupRequest) String() string {
 func (*CreateGroupRequest) ProtoMessage() {}
 
 func (x *CreateGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[64]
+	mi := &file_repo_repopb_repo_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4572,7 +4729,7 @@ func (x *CreateGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupRequest.ProtoReflect.Descriptor instead.
 func (*CreateGroupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{64}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CreateGroupRequest) GetGroup() *Group {
@@ -4599,7 +4756,7 @@ type CreateGroupResponse struct {
 
 func (x *CreateGroupResponse) Reset() {
 	*x = CreateGroupResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[65]
+	mi := &file_repo_repopb_repo_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4611,7 +4768,7 @@ func (x *CreateGroupResponse) String() string {
 func (*CreateGroupResponse) ProtoMessage() {}
 
 func (x *CreateGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[65]
+	mi := &file_repo_repopb_repo_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4624,7 +4781,7 @@ func (x *CreateGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGroupResponse.ProtoReflect.Descriptor instead.
 func (*CreateGroupResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{65}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CreateGroupResponse) GetChange() *GroupChange {
@@ -4651,7 +4808,7 @@ type GetGroupRequest struct {
 
 func (x *GetGroupRequest) Reset() {
 	*x = GetGroupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[66]
+	mi := &file_repo_repopb_repo_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4663,7 +4820,7 @@ func (x *GetGroupRequest) String() string {
 func (*GetGroupRequest) ProtoMessage() {}
 
 func (x *GetGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[66]
+	mi := &file_repo_repopb_repo_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4676,7 +4833,7 @@ func (x *GetGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGroupRequest.ProtoReflect.Descriptor instead.
 func (*GetGroupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{66}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GetGroupRequest) GetGroupId() int64 {
@@ -4708,7 +4865,7 @@ type UpdateGroupRequest struct {
 
 func (x *UpdateGroupRequest) Reset() {
 	*x = UpdateGroupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[67]
+	mi := &file_repo_repopb_repo_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4720,7 +4877,7 @@ func (x *UpdateGroupRequest) String() string {
 func (*UpdateGroupRequest) ProtoMessage() {}
 
 func (x *UpdateGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[67]
+	mi := &file_repo_repopb_repo_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4733,7 +4890,7 @@ func (x *UpdateGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateGroupRequest.ProtoReflect.Descriptor instead.
 func (*UpdateGroupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{67}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *UpdateGroupRequest) GetGroupId() int64 {
@@ -4795,7 +4952,7 @@ type DissolveGroupRequest struct {
 
 func (x *DissolveGroupRequest) Reset() {
 	*x = DissolveGroupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[68]
+	mi := &file_repo_repopb_repo_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4807,7 +4964,7 @@ func (x *DissolveGroupRequest) String() string {
 func (*DissolveGroupRequest) ProtoMessage() {}
 
 func (x *DissolveGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[68]
+	mi := &file_repo_repopb_repo_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4820,7 +4977,7 @@ func (x *DissolveGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DissolveGroupRequest.ProtoReflect.Descriptor instead.
 func (*DissolveGroupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{68}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *DissolveGroupRequest) GetGroupId() int64 {
@@ -4848,7 +5005,7 @@ type AddGroupMemberRequest struct {
 
 func (x *AddGroupMemberRequest) Reset() {
 	*x = AddGroupMemberRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[69]
+	mi := &file_repo_repopb_repo_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4860,7 +5017,7 @@ func (x *AddGroupMemberRequest) String() string {
 func (*AddGroupMemberRequest) ProtoMessage() {}
 
 func (x *AddGroupMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[69]
+	mi := &file_repo_repopb_repo_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4873,7 +5030,7 @@ func (x *AddGroupMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddGroupMemberRequest.ProtoReflect.Descriptor instead.
 func (*AddGroupMemberRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{69}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *AddGroupMemberRequest) GetGroupId() int64 {
@@ -4908,7 +5065,7 @@ type RemoveGroupMemberRequest struct {
 
 func (x *RemoveGroupMemberRequest) Reset() {
 	*x = RemoveGroupMemberRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[70]
+	mi := &file_repo_repopb_repo_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4920,7 +5077,7 @@ func (x *RemoveGroupMemberRequest) String() string {
 func (*RemoveGroupMemberRequest) ProtoMessage() {}
 
 func (x *RemoveGroupMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[70]
+	mi := &file_repo_repopb_repo_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4933,7 +5090,7 @@ func (x *RemoveGroupMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveGroupMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveGroupMemberRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{70}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RemoveGroupMemberRequest) GetGroupId() int64 {
@@ -4970,7 +5127,7 @@ type UpdateGroupMemberRequest struct {
 
 func (x *UpdateGroupMemberRequest) Reset() {
 	*x = UpdateGroupMemberRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[71]
+	mi := &file_repo_repopb_repo_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4982,7 +5139,7 @@ func (x *UpdateGroupMemberRequest) String() string {
 func (*UpdateGroupMemberRequest) ProtoMessage() {}
 
 func (x *UpdateGroupMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[71]
+	mi := &file_repo_repopb_repo_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4995,7 +5152,7 @@ func (x *UpdateGroupMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateGroupMemberRequest.ProtoReflect.Descriptor instead.
 func (*UpdateGroupMemberRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{71}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *UpdateGroupMemberRequest) GetGroupId() int64 {
@@ -5044,7 +5201,7 @@ type TransferGroupRequest struct {
 
 func (x *TransferGroupRequest) Reset() {
 	*x = TransferGroupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[72]
+	mi := &file_repo_repopb_repo_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5213,7 @@ func (x *TransferGroupRequest) String() string {
 func (*TransferGroupRequest) ProtoMessage() {}
 
 func (x *TransferGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[72]
+	mi := &file_repo_repopb_repo_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5226,7 @@ func (x *TransferGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferGroupRequest.ProtoReflect.Descriptor instead.
 func (*TransferGroupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{72}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *TransferGroupRequest) GetGroupId() int64 {
@@ -5105,7 +5262,7 @@ type GetGroupMembersRequest struct {
 
 func (x *GetGroupMembersRequest) Reset() {
 	*x = GetGroupMembersRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[73]
+	mi := &file_repo_repopb_repo_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5117,7 +5274,7 @@ func (x *GetGroupMembersRequest) String() string {
 func (*GetGroupMembersRequest) ProtoMessage() {}
 
 func (x *GetGroupMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[73]
+	mi := &file_repo_repopb_repo_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5130,7 +5287,7 @@ func (x *GetGroupMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGroupMembersRequest.ProtoReflect.Descriptor instead.
 func (*GetGroupMembersRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{73}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetGroupMembersRequest) GetGroupId() int64 {
@@ -5171,7 +5328,7 @@ type GetGroupMembersResponse struct {
 
 func (x *GetGroupMembersResponse) Reset() {
 	*x = GetGroupMembersResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[74]
+	mi := &file_repo_repopb_repo_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5183,7 +5340,7 @@ func (x *GetGroupMembersResponse) String() string {
 func (*GetGroupMembersResponse) ProtoMessage() {}
 
 func (x *GetGroupMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[74]
+	mi := &file_repo_repopb_repo_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5196,7 +5353,7 @@ func (x *GetGroupMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGroupMembersResponse.ProtoReflect.Descriptor instead.
 func (*GetGroupMembersResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{74}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *GetGroupMembersResponse) GetMembers() []*Member {
@@ -5223,7 +5380,7 @@ type CreateJoinRequestRequest struct {
 
 func (x *CreateJoinRequestRequest) Reset() {
 	*x = CreateJoinRequestRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[75]
+	mi := &file_repo_repopb_repo_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5235,7 +5392,7 @@ func (x *CreateJoinRequestRequest) String() string {
 func (*CreateJoinRequestRequest) ProtoMessage() {}
 
 func (x *CreateJoinRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[75]
+	mi := &file_repo_repopb_repo_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5248,7 +5405,7 @@ func (x *CreateJoinRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateJoinRequestRequest.ProtoReflect.Descriptor instead.
 func (*CreateJoinRequestRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{75}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *CreateJoinRequestRequest) GetGroupId() int64 {
@@ -5278,7 +5435,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[76]
+	mi := &file_repo_repopb_repo_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5290,7 +5447,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[76]
+	mi := &file_repo_repopb_repo_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5303,7 +5460,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{76}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *JoinRequest) GetUserId() int64 {
@@ -5353,7 +5510,7 @@ type ListJoinRequestsRequest struct {
 
 func (x *ListJoinRequestsRequest) Reset() {
 	*x = ListJoinRequestsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[77]
+	mi := &file_repo_repopb_repo_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5365,7 +5522,7 @@ func (x *ListJoinRequestsRequest) String() string {
 func (*ListJoinRequestsRequest) ProtoMessage() {}
 
 func (x *ListJoinRequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[77]
+	mi := &file_repo_repopb_repo_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5378,7 +5535,7 @@ func (x *ListJoinRequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJoinRequestsRequest.ProtoReflect.Descriptor instead.
 func (*ListJoinRequestsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{77}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListJoinRequestsRequest) GetGroupId() int64 {
@@ -5419,7 +5576,7 @@ type ListJoinRequestsResponse struct {
 
 func (x *ListJoinRequestsResponse) Reset() {
 	*x = ListJoinRequestsResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[78]
+	mi := &file_repo_repopb_repo_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5431,7 +5588,7 @@ func (x *ListJoinRequestsResponse) String() string {
 func (*ListJoinRequestsResponse) ProtoMessage() {}
 
 func (x *ListJoinRequestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[78]
+	mi := &file_repo_repopb_repo_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5444,7 +5601,7 @@ func (x *ListJoinRequestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJoinRequestsResponse.ProtoReflect.Descriptor instead.
 func (*ListJoinRequestsResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{78}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListJoinRequestsResponse) GetRequests() []*JoinRequest {
@@ -5473,7 +5630,7 @@ type DecideJoinRequestRequest struct {
 
 func (x *DecideJoinRequestRequest) Reset() {
 	*x = DecideJoinRequestRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[79]
+	mi := &file_repo_repopb_repo_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5485,7 +5642,7 @@ func (x *DecideJoinRequestRequest) String() string {
 func (*DecideJoinRequestRequest) ProtoMessage() {}
 
 func (x *DecideJoinRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[79]
+	mi := &file_repo_repopb_repo_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5498,7 +5655,7 @@ func (x *DecideJoinRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecideJoinRequestRequest.ProtoReflect.Descriptor instead.
 func (*DecideJoinRequestRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{79}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *DecideJoinRequestRequest) GetGroupId() int64 {
@@ -5546,7 +5703,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[80]
+	mi := &file_repo_repopb_repo_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5558,7 +5715,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[80]
+	mi := &file_repo_repopb_repo_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5571,7 +5728,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{80}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Job) GetId() int64 {
@@ -5640,7 +5797,7 @@ type CreateJobsRequest struct {
 
 func (x *CreateJobsRequest) Reset() {
 	*x = CreateJobsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[81]
+	mi := &file_repo_repopb_repo_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5652,7 +5809,7 @@ func (x *CreateJobsRequest) String() string {
 func (*CreateJobsRequest) ProtoMessage() {}
 
 func (x *CreateJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[81]
+	mi := &file_repo_repopb_repo_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5665,7 +5822,7 @@ func (x *CreateJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateJobsRequest.ProtoReflect.Descriptor instead.
 func (*CreateJobsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{81}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *CreateJobsRequest) GetJobs() []*Job {
@@ -5692,7 +5849,7 @@ type ClaimJobsRequest struct {
 
 func (x *ClaimJobsRequest) Reset() {
 	*x = ClaimJobsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[82]
+	mi := &file_repo_repopb_repo_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5704,7 +5861,7 @@ func (x *ClaimJobsRequest) String() string {
 func (*ClaimJobsRequest) ProtoMessage() {}
 
 func (x *ClaimJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[82]
+	mi := &file_repo_repopb_repo_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5717,7 +5874,7 @@ func (x *ClaimJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimJobsRequest.ProtoReflect.Descriptor instead.
 func (*ClaimJobsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{82}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ClaimJobsRequest) GetLimit() int32 {
@@ -5743,7 +5900,7 @@ type ClaimJobsResponse struct {
 
 func (x *ClaimJobsResponse) Reset() {
 	*x = ClaimJobsResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[83]
+	mi := &file_repo_repopb_repo_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5755,7 +5912,7 @@ func (x *ClaimJobsResponse) String() string {
 func (*ClaimJobsResponse) ProtoMessage() {}
 
 func (x *ClaimJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[83]
+	mi := &file_repo_repopb_repo_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5768,7 +5925,7 @@ func (x *ClaimJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimJobsResponse.ProtoReflect.Descriptor instead.
 func (*ClaimJobsResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{83}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ClaimJobsResponse) GetJobs() []*Job {
@@ -5787,7 +5944,7 @@ type FinishJobsRequest struct {
 
 func (x *FinishJobsRequest) Reset() {
 	*x = FinishJobsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[84]
+	mi := &file_repo_repopb_repo_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5799,7 +5956,7 @@ func (x *FinishJobsRequest) String() string {
 func (*FinishJobsRequest) ProtoMessage() {}
 
 func (x *FinishJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[84]
+	mi := &file_repo_repopb_repo_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5812,7 +5969,7 @@ func (x *FinishJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishJobsRequest.ProtoReflect.Descriptor instead.
 func (*FinishJobsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{84}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *FinishJobsRequest) GetOutcomes() []*JobOutcome {
@@ -5835,7 +5992,7 @@ type JobOutcome struct {
 
 func (x *JobOutcome) Reset() {
 	*x = JobOutcome{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[85]
+	mi := &file_repo_repopb_repo_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5847,7 +6004,7 @@ func (x *JobOutcome) String() string {
 func (*JobOutcome) ProtoMessage() {}
 
 func (x *JobOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[85]
+	mi := &file_repo_repopb_repo_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5860,7 +6017,7 @@ func (x *JobOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobOutcome.ProtoReflect.Descriptor instead.
 func (*JobOutcome) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{85}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *JobOutcome) GetId() int64 {
@@ -5908,7 +6065,7 @@ type ListDeadJobsRequest struct {
 
 func (x *ListDeadJobsRequest) Reset() {
 	*x = ListDeadJobsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[86]
+	mi := &file_repo_repopb_repo_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5920,7 +6077,7 @@ func (x *ListDeadJobsRequest) String() string {
 func (*ListDeadJobsRequest) ProtoMessage() {}
 
 func (x *ListDeadJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[86]
+	mi := &file_repo_repopb_repo_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5933,7 +6090,7 @@ func (x *ListDeadJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadJobsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{86}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ListDeadJobsRequest) GetBeforeId() int64 {
@@ -5960,7 +6117,7 @@ type ListDeadJobsResponse struct {
 
 func (x *ListDeadJobsResponse) Reset() {
 	*x = ListDeadJobsResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[87]
+	mi := &file_repo_repopb_repo_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5972,7 +6129,7 @@ func (x *ListDeadJobsResponse) String() string {
 func (*ListDeadJobsResponse) ProtoMessage() {}
 
 func (x *ListDeadJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[87]
+	mi := &file_repo_repopb_repo_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5985,7 +6142,7 @@ func (x *ListDeadJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadJobsResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{87}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ListDeadJobsResponse) GetJobs() []*Job {
@@ -6011,7 +6168,7 @@ type RequeueJobsRequest struct {
 
 func (x *RequeueJobsRequest) Reset() {
 	*x = RequeueJobsRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[88]
+	mi := &file_repo_repopb_repo_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6023,7 +6180,7 @@ func (x *RequeueJobsRequest) String() string {
 func (*RequeueJobsRequest) ProtoMessage() {}
 
 func (x *RequeueJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[88]
+	mi := &file_repo_repopb_repo_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6036,7 +6193,7 @@ func (x *RequeueJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequeueJobsRequest.ProtoReflect.Descriptor instead.
 func (*RequeueJobsRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{88}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *RequeueJobsRequest) GetIds() []int64 {
@@ -6055,7 +6212,7 @@ type RequeueJobsResponse struct {
 
 func (x *RequeueJobsResponse) Reset() {
 	*x = RequeueJobsResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[89]
+	mi := &file_repo_repopb_repo_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6067,7 +6224,7 @@ func (x *RequeueJobsResponse) String() string {
 func (*RequeueJobsResponse) ProtoMessage() {}
 
 func (x *RequeueJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[89]
+	mi := &file_repo_repopb_repo_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6080,7 +6237,7 @@ func (x *RequeueJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequeueJobsResponse.ProtoReflect.Descriptor instead.
 func (*RequeueJobsResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{89}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *RequeueJobsResponse) GetRequeued() int64 {
@@ -6100,7 +6257,7 @@ type OutboxEntry struct {
 
 func (x *OutboxEntry) Reset() {
 	*x = OutboxEntry{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[90]
+	mi := &file_repo_repopb_repo_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6112,7 +6269,7 @@ func (x *OutboxEntry) String() string {
 func (*OutboxEntry) ProtoMessage() {}
 
 func (x *OutboxEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[90]
+	mi := &file_repo_repopb_repo_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6125,7 +6282,7 @@ func (x *OutboxEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxEntry.ProtoReflect.Descriptor instead.
 func (*OutboxEntry) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{90}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *OutboxEntry) GetId() int64 {
@@ -6153,7 +6310,7 @@ type OutboxRange struct {
 
 func (x *OutboxRange) Reset() {
 	*x = OutboxRange{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[91]
+	mi := &file_repo_repopb_repo_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6165,7 +6322,7 @@ func (x *OutboxRange) String() string {
 func (*OutboxRange) ProtoMessage() {}
 
 func (x *OutboxRange) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[91]
+	mi := &file_repo_repopb_repo_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6178,7 +6335,7 @@ func (x *OutboxRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxRange.ProtoReflect.Descriptor instead.
 func (*OutboxRange) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{91}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *OutboxRange) GetConversationId() int64 {
@@ -6212,7 +6369,7 @@ type ListOutboxRequest struct {
 
 func (x *ListOutboxRequest) Reset() {
 	*x = ListOutboxRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[92]
+	mi := &file_repo_repopb_repo_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6224,7 +6381,7 @@ func (x *ListOutboxRequest) String() string {
 func (*ListOutboxRequest) ProtoMessage() {}
 
 func (x *ListOutboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[92]
+	mi := &file_repo_repopb_repo_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6237,7 +6394,7 @@ func (x *ListOutboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutboxRequest.ProtoReflect.Descriptor instead.
 func (*ListOutboxRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{92}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ListOutboxRequest) GetBefore() int64 {
@@ -6263,7 +6420,7 @@ type ListOutboxResponse struct {
 
 func (x *ListOutboxResponse) Reset() {
 	*x = ListOutboxResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[93]
+	mi := &file_repo_repopb_repo_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6275,7 +6432,7 @@ func (x *ListOutboxResponse) String() string {
 func (*ListOutboxResponse) ProtoMessage() {}
 
 func (x *ListOutboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[93]
+	mi := &file_repo_repopb_repo_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6288,7 +6445,7 @@ func (x *ListOutboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOutboxResponse.ProtoReflect.Descriptor instead.
 func (*ListOutboxResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{93}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListOutboxResponse) GetEntries() []*OutboxEntry {
@@ -6307,7 +6464,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[94]
+	mi := &file_repo_repopb_repo_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6319,7 +6476,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[94]
+	mi := &file_repo_repopb_repo_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6332,7 +6489,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{94}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *BackupRequest) GetPath() string {
@@ -6351,7 +6508,7 @@ type BackupResponse struct {
 
 func (x *BackupResponse) Reset() {
 	*x = BackupResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[95]
+	mi := &file_repo_repopb_repo_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6363,7 +6520,7 @@ func (x *BackupResponse) String() string {
 func (*BackupResponse) ProtoMessage() {}
 
 func (x *BackupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[95]
+	mi := &file_repo_repopb_repo_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6376,7 +6533,7 @@ func (x *BackupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
 func (*BackupResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{95}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *BackupResponse) GetBytes() int64 {
@@ -6398,7 +6555,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[96]
+	mi := &file_repo_repopb_repo_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6410,7 +6567,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[96]
+	mi := &file_repo_repopb_repo_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6423,7 +6580,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{96}
+	return file_repo_repopb_repo_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *StatsResponse) GetUsers() int64 {
@@ -6464,7 +6621,7 @@ type CheckSendersRequest_Sender struct {
 
 func (x *CheckSendersRequest_Sender) Reset() {
 	*x = CheckSendersRequest_Sender{}
-	mi := &file_repo_repopb_repo_proto_msgTypes[98]
+	mi := &file_repo_repopb_repo_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6476,7 +6633,7 @@ func (x *CheckSendersRequest_Sender) String() string {
 func (*CheckSendersRequest_Sender) ProtoMessage() {}
 
 func (x *CheckSendersRequest_Sender) ProtoReflect() protoreflect.Message {
-	mi := &file_repo_repopb_repo_proto_msgTypes[98]
+	mi := &file_repo_repopb_repo_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6780,7 +6937,16 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x12HideMessageRequest\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x03R\x03seq\x12\x17\n" +
-	"\auser_id\x18\x03 \x01(\x03R\x06userId\"\xc8\x01\n" +
+	"\auser_id\x18\x03 \x01(\x03R\x06userId\"T\n" +
+	"\x14MarkDeliveredRequest\x12<\n" +
+	"\bpointers\x18\x01 \x03(\v2 .gochat.repo.v1.DeliveredPointerR\bpointers\"O\n" +
+	"\x15MarkDeliveredResponse\x126\n" +
+	"\x05moved\x18\x01 \x03(\v2 .gochat.repo.v1.DeliveredPointerR\x05moved\"\x7f\n" +
+	"\x10DeliveredPointer\x12'\n" +
+	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x03R\x06userId\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x17\n" +
+	"\apeer_id\x18\x04 \x01(\x03R\x06peerId\"\xc8\x01\n" +
 	"\x1aUpdateMessageStatusRequest\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x03R\x03seq\x12\x19\n" +
@@ -7041,7 +7207,7 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x17JOIN_POLICY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10JOIN_POLICY_OPEN\x10\x01\x12\x18\n" +
 	"\x14JOIN_POLICY_APPROVAL\x10\x02\x12\x16\n" +
-	"\x12JOIN_POLICY_INVITE\x10\x032\xcf!\n" +
+	"\x12JOIN_POLICY_INVITE\x10\x032\xb2\"\n" +
 	"\vRepoService\x12E\n" +
 	"\n" +
 	"CreateUser\x12!.gochat.repo.v1.CreateUserRequest\x1a\x14.gochat.repo.v1.User\x12D\n" +
@@ -7071,7 +7237,8 @@ const file_repo_repopb_repo_proto_rawDesc = "" +
 	"\x0eCreateMessages\x12%.gochat.repo.v1.CreateMessagesRequest\x1a&.gochat.repo.v1.CreateMessagesResponse\"\x03\x90\x02\x02\x12[\n" +
 	"\vGetMessages\x12\".gochat.repo.v1.GetMessagesRequest\x1a#.gochat.repo.v1.GetMessagesResponse\"\x03\x90\x02\x01\x12H\n" +
 	"\vEditMessage\x12\".gochat.repo.v1.EditMessageRequest\x1a\x15.gochat.repo.v1.Event\x12M\n" +
-	"\vHideMessage\x12\".gochat.repo.v1.HideMessageRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12n\n" +
+	"\vHideMessage\x12\".gochat.repo.v1.HideMessageRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12a\n" +
+	"\rMarkDelivered\x12$.gochat.repo.v1.MarkDeliveredRequest\x1a%.gochat.repo.v1.MarkDeliveredResponse\"\x03\x90\x02\x02\x12n\n" +
 	"\x13UpdateMessageStatus\x12*.gochat.repo.v1.UpdateMessageStatusRequest\x1a+.gochat.repo.v1.UpdateMessageStatusResponse\x12X\n" +
 	"\n" +
 	"GetChanges\x12!.gochat.repo.v1.GetChangesRequest\x1a\".gochat.repo.v1.GetChangesResponse\"\x03\x90\x02\x01\x12V\n" +
@@ -7112,7 +7279,7 @@ func file_repo_repopb_repo_proto_rawDescGZIP() []byte {
 }
 
 var file_repo_repopb_repo_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_repo_repopb_repo_proto_msgTypes = make([]protoimpl.MessageInfo, 100)
+var file_repo_repopb_repo_proto_msgTypes = make([]protoimpl.MessageInfo, 103)
 var file_repo_repopb_repo_proto_goTypes = []any{
 	(UserStatus)(0),                     // 0: gochat.repo.v1.UserStatus
 	(ConversationType)(0),               // 1: gochat.repo.v1.ConversationType
@@ -7173,53 +7340,56 @@ var file_repo_repopb_repo_proto_goTypes = []any{
 	(*GetMessagesResponse)(nil),         // 56: gochat.repo.v1.GetMessagesResponse
 	(*EditMessageRequest)(nil),          // 57: gochat.repo.v1.EditMessageRequest
 	(*HideMessageRequest)(nil),          // 58: gochat.repo.v1.HideMessageRequest
-	(*UpdateMessageStatusRequest)(nil),  // 59: gochat.repo.v1.UpdateMessageStatusRequest
-	(*UpdateMessageStatusResponse)(nil), // 60: gochat.repo.v1.UpdateMessageStatusResponse
-	(*GetChangesRequest)(nil),           // 61: gochat.repo.v1.GetChangesRequest
-	(*GetChangesPosition)(nil),          // 62: gochat.repo.v1.GetChangesPosition
-	(*GetChangesResponse)(nil),          // 63: gochat.repo.v1.GetChangesResponse
-	(*TooFar)(nil),                      // 64: gochat.repo.v1.TooFar
-	(*ReadPointer)(nil),                 // 65: gochat.repo.v1.ReadPointer
-	(*Hidden)(nil),                      // 66: gochat.repo.v1.Hidden
-	(*Group)(nil),                       // 67: gochat.repo.v1.Group
-	(*Member)(nil),                      // 68: gochat.repo.v1.Member
-	(*GroupChange)(nil),                 // 69: gochat.repo.v1.GroupChange
-	(*CreateGroupRequest)(nil),          // 70: gochat.repo.v1.CreateGroupRequest
-	(*CreateGroupResponse)(nil),         // 71: gochat.repo.v1.CreateGroupResponse
-	(*GetGroupRequest)(nil),             // 72: gochat.repo.v1.GetGroupRequest
-	(*UpdateGroupRequest)(nil),          // 73: gochat.repo.v1.UpdateGroupRequest
-	(*DissolveGroupRequest)(nil),        // 74: gochat.repo.v1.DissolveGroupRequest
-	(*AddGroupMemberRequest)(nil),       // 75: gochat.repo.v1.AddGroupMemberRequest
-	(*RemoveGroupMemberRequest)(nil),    // 76: gochat.repo.v1.RemoveGroupMemberRequest
-	(*UpdateGroupMemberRequest)(nil),    // 77: gochat.repo.v1.UpdateGroupMemberRequest
-	(*TransferGroupRequest)(nil),        // 78: gochat.repo.v1.TransferGroupRequest
-	(*GetGroupMembersRequest)(nil),      // 79: gochat.repo.v1.GetGroupMembersRequest
-	(*GetGroupMembersResponse)(nil),     // 80: gochat.repo.v1.GetGroupMembersResponse
-	(*CreateJoinRequestRequest)(nil),    // 81: gochat.repo.v1.CreateJoinRequestRequest
-	(*JoinRequest)(nil),                 // 82: gochat.repo.v1.JoinRequest
-	(*ListJoinRequestsRequest)(nil),     // 83: gochat.repo.v1.ListJoinRequestsRequest
-	(*ListJoinRequestsResponse)(nil),    // 84: gochat.repo.v1.ListJoinRequestsResponse
-	(*DecideJoinRequestRequest)(nil),    // 85: gochat.repo.v1.DecideJoinRequestRequest
-	(*Job)(nil),                         // 86: gochat.repo.v1.Job
-	(*CreateJobsRequest)(nil),           // 87: gochat.repo.v1.CreateJobsRequest
-	(*ClaimJobsRequest)(nil),            // 88: gochat.repo.v1.ClaimJobsRequest
-	(*ClaimJobsResponse)(nil),           // 89: gochat.repo.v1.ClaimJobsResponse
-	(*FinishJobsRequest)(nil),           // 90: gochat.repo.v1.FinishJobsRequest
-	(*JobOutcome)(nil),                  // 91: gochat.repo.v1.JobOutcome
-	(*ListDeadJobsRequest)(nil),         // 92: gochat.repo.v1.ListDeadJobsRequest
-	(*ListDeadJobsResponse)(nil),        // 93: gochat.repo.v1.ListDeadJobsResponse
-	(*RequeueJobsRequest)(nil),          // 94: gochat.repo.v1.RequeueJobsRequest
-	(*RequeueJobsResponse)(nil),         // 95: gochat.repo.v1.RequeueJobsResponse
-	(*OutboxEntry)(nil),                 // 96: gochat.repo.v1.OutboxEntry
-	(*OutboxRange)(nil),                 // 97: gochat.repo.v1.OutboxRange
-	(*ListOutboxRequest)(nil),           // 98: gochat.repo.v1.ListOutboxRequest
-	(*ListOutboxResponse)(nil),          // 99: gochat.repo.v1.ListOutboxResponse
-	(*BackupRequest)(nil),               // 100: gochat.repo.v1.BackupRequest
-	(*BackupResponse)(nil),              // 101: gochat.repo.v1.BackupResponse
-	(*StatsResponse)(nil),               // 102: gochat.repo.v1.StatsResponse
-	nil,                                 // 103: gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
-	(*CheckSendersRequest_Sender)(nil),  // 104: gochat.repo.v1.CheckSendersRequest.Sender
-	nil,                                 // 105: gochat.repo.v1.GetChangesRequest.HaveEntry
+	(*MarkDeliveredRequest)(nil),        // 59: gochat.repo.v1.MarkDeliveredRequest
+	(*MarkDeliveredResponse)(nil),       // 60: gochat.repo.v1.MarkDeliveredResponse
+	(*DeliveredPointer)(nil),            // 61: gochat.repo.v1.DeliveredPointer
+	(*UpdateMessageStatusRequest)(nil),  // 62: gochat.repo.v1.UpdateMessageStatusRequest
+	(*UpdateMessageStatusResponse)(nil), // 63: gochat.repo.v1.UpdateMessageStatusResponse
+	(*GetChangesRequest)(nil),           // 64: gochat.repo.v1.GetChangesRequest
+	(*GetChangesPosition)(nil),          // 65: gochat.repo.v1.GetChangesPosition
+	(*GetChangesResponse)(nil),          // 66: gochat.repo.v1.GetChangesResponse
+	(*TooFar)(nil),                      // 67: gochat.repo.v1.TooFar
+	(*ReadPointer)(nil),                 // 68: gochat.repo.v1.ReadPointer
+	(*Hidden)(nil),                      // 69: gochat.repo.v1.Hidden
+	(*Group)(nil),                       // 70: gochat.repo.v1.Group
+	(*Member)(nil),                      // 71: gochat.repo.v1.Member
+	(*GroupChange)(nil),                 // 72: gochat.repo.v1.GroupChange
+	(*CreateGroupRequest)(nil),          // 73: gochat.repo.v1.CreateGroupRequest
+	(*CreateGroupResponse)(nil),         // 74: gochat.repo.v1.CreateGroupResponse
+	(*GetGroupRequest)(nil),             // 75: gochat.repo.v1.GetGroupRequest
+	(*UpdateGroupRequest)(nil),          // 76: gochat.repo.v1.UpdateGroupRequest
+	(*DissolveGroupRequest)(nil),        // 77: gochat.repo.v1.DissolveGroupRequest
+	(*AddGroupMemberRequest)(nil),       // 78: gochat.repo.v1.AddGroupMemberRequest
+	(*RemoveGroupMemberRequest)(nil),    // 79: gochat.repo.v1.RemoveGroupMemberRequest
+	(*UpdateGroupMemberRequest)(nil),    // 80: gochat.repo.v1.UpdateGroupMemberRequest
+	(*TransferGroupRequest)(nil),        // 81: gochat.repo.v1.TransferGroupRequest
+	(*GetGroupMembersRequest)(nil),      // 82: gochat.repo.v1.GetGroupMembersRequest
+	(*GetGroupMembersResponse)(nil),     // 83: gochat.repo.v1.GetGroupMembersResponse
+	(*CreateJoinRequestRequest)(nil),    // 84: gochat.repo.v1.CreateJoinRequestRequest
+	(*JoinRequest)(nil),                 // 85: gochat.repo.v1.JoinRequest
+	(*ListJoinRequestsRequest)(nil),     // 86: gochat.repo.v1.ListJoinRequestsRequest
+	(*ListJoinRequestsResponse)(nil),    // 87: gochat.repo.v1.ListJoinRequestsResponse
+	(*DecideJoinRequestRequest)(nil),    // 88: gochat.repo.v1.DecideJoinRequestRequest
+	(*Job)(nil),                         // 89: gochat.repo.v1.Job
+	(*CreateJobsRequest)(nil),           // 90: gochat.repo.v1.CreateJobsRequest
+	(*ClaimJobsRequest)(nil),            // 91: gochat.repo.v1.ClaimJobsRequest
+	(*ClaimJobsResponse)(nil),           // 92: gochat.repo.v1.ClaimJobsResponse
+	(*FinishJobsRequest)(nil),           // 93: gochat.repo.v1.FinishJobsRequest
+	(*JobOutcome)(nil),                  // 94: gochat.repo.v1.JobOutcome
+	(*ListDeadJobsRequest)(nil),         // 95: gochat.repo.v1.ListDeadJobsRequest
+	(*ListDeadJobsResponse)(nil),        // 96: gochat.repo.v1.ListDeadJobsResponse
+	(*RequeueJobsRequest)(nil),          // 97: gochat.repo.v1.RequeueJobsRequest
+	(*RequeueJobsResponse)(nil),         // 98: gochat.repo.v1.RequeueJobsResponse
+	(*OutboxEntry)(nil),                 // 99: gochat.repo.v1.OutboxEntry
+	(*OutboxRange)(nil),                 // 100: gochat.repo.v1.OutboxRange
+	(*ListOutboxRequest)(nil),           // 101: gochat.repo.v1.ListOutboxRequest
+	(*ListOutboxResponse)(nil),          // 102: gochat.repo.v1.ListOutboxResponse
+	(*BackupRequest)(nil),               // 103: gochat.repo.v1.BackupRequest
+	(*BackupResponse)(nil),              // 104: gochat.repo.v1.BackupResponse
+	(*StatsResponse)(nil),               // 105: gochat.repo.v1.StatsResponse
+	nil,                                 // 106: gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
+	(*CheckSendersRequest_Sender)(nil),  // 107: gochat.repo.v1.CheckSendersRequest.Sender
+	nil,                                 // 108: gochat.repo.v1.GetChangesRequest.HaveEntry
 }
 var file_repo_repopb_repo_proto_depIdxs = []int32{
 	0,   // 0: gochat.repo.v1.User.status:type_name -> gochat.repo.v1.UserStatus
@@ -7241,9 +7411,9 @@ var file_repo_repopb_repo_proto_depIdxs = []int32{
 	32,  // 16: gochat.repo.v1.GetConversationsResponse.conversations:type_name -> gochat.repo.v1.ConversationView
 	41,  // 17: gochat.repo.v1.GetUnreadResponse.conversations:type_name -> gochat.repo.v1.UnreadCount
 	1,   // 18: gochat.repo.v1.Route.type:type_name -> gochat.repo.v1.ConversationType
-	103, // 19: gochat.repo.v1.GetRoutesRequest.members_seqs:type_name -> gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
+	106, // 19: gochat.repo.v1.GetRoutesRequest.members_seqs:type_name -> gochat.repo.v1.GetRoutesRequest.MembersSeqsEntry
 	42,  // 20: gochat.repo.v1.GetRoutesResponse.routes:type_name -> gochat.repo.v1.Route
-	104, // 21: gochat.repo.v1.CheckSendersRequest.senders:type_name -> gochat.repo.v1.CheckSendersRequest.Sender
+	107, // 21: gochat.repo.v1.CheckSendersRequest.senders:type_name -> gochat.repo.v1.CheckSendersRequest.Sender
 	49,  // 22: gochat.repo.v1.CheckSendersResponse.senders:type_name -> gochat.repo.v1.SenderState
 	4,   // 23: gochat.repo.v1.SenderState.role:type_name -> gochat.repo.v1.Role
 	1,   // 24: gochat.repo.v1.SenderState.type:type_name -> gochat.repo.v1.ConversationType
@@ -7256,135 +7426,139 @@ var file_repo_repopb_repo_proto_depIdxs = []int32{
 	42,  // 31: gochat.repo.v1.CreateMessagesResponse.routes:type_name -> gochat.repo.v1.Route
 	50,  // 32: gochat.repo.v1.CreateMessageResult.event:type_name -> gochat.repo.v1.Event
 	50,  // 33: gochat.repo.v1.GetMessagesResponse.events:type_name -> gochat.repo.v1.Event
-	3,   // 34: gochat.repo.v1.UpdateMessageStatusRequest.status:type_name -> gochat.repo.v1.MessageStatus
-	50,  // 35: gochat.repo.v1.UpdateMessageStatusResponse.event:type_name -> gochat.repo.v1.Event
-	1,   // 36: gochat.repo.v1.UpdateMessageStatusResponse.type:type_name -> gochat.repo.v1.ConversationType
-	105, // 37: gochat.repo.v1.GetChangesRequest.have:type_name -> gochat.repo.v1.GetChangesRequest.HaveEntry
-	62,  // 38: gochat.repo.v1.GetChangesRequest.position:type_name -> gochat.repo.v1.GetChangesPosition
-	50,  // 39: gochat.repo.v1.GetChangesResponse.events:type_name -> gochat.repo.v1.Event
-	64,  // 40: gochat.repo.v1.GetChangesResponse.too_far:type_name -> gochat.repo.v1.TooFar
-	65,  // 41: gochat.repo.v1.GetChangesResponse.reads:type_name -> gochat.repo.v1.ReadPointer
-	66,  // 42: gochat.repo.v1.GetChangesResponse.hidden:type_name -> gochat.repo.v1.Hidden
-	62,  // 43: gochat.repo.v1.GetChangesResponse.next:type_name -> gochat.repo.v1.GetChangesPosition
-	5,   // 44: gochat.repo.v1.Group.join_policy:type_name -> gochat.repo.v1.JoinPolicy
-	4,   // 45: gochat.repo.v1.Group.my_role:type_name -> gochat.repo.v1.Role
-	4,   // 46: gochat.repo.v1.Member.role:type_name -> gochat.repo.v1.Role
-	50,  // 47: gochat.repo.v1.GroupChange.event:type_name -> gochat.repo.v1.Event
-	67,  // 48: gochat.repo.v1.GroupChange.group:type_name -> gochat.repo.v1.Group
-	67,  // 49: gochat.repo.v1.CreateGroupRequest.group:type_name -> gochat.repo.v1.Group
-	69,  // 50: gochat.repo.v1.CreateGroupResponse.change:type_name -> gochat.repo.v1.GroupChange
-	32,  // 51: gochat.repo.v1.CreateGroupResponse.conversation:type_name -> gochat.repo.v1.ConversationView
-	5,   // 52: gochat.repo.v1.UpdateGroupRequest.join_policy:type_name -> gochat.repo.v1.JoinPolicy
-	4,   // 53: gochat.repo.v1.UpdateGroupMemberRequest.role:type_name -> gochat.repo.v1.Role
-	68,  // 54: gochat.repo.v1.GetGroupMembersResponse.members:type_name -> gochat.repo.v1.Member
-	82,  // 55: gochat.repo.v1.ListJoinRequestsResponse.requests:type_name -> gochat.repo.v1.JoinRequest
-	86,  // 56: gochat.repo.v1.CreateJobsRequest.jobs:type_name -> gochat.repo.v1.Job
-	86,  // 57: gochat.repo.v1.ClaimJobsResponse.jobs:type_name -> gochat.repo.v1.Job
-	91,  // 58: gochat.repo.v1.FinishJobsRequest.outcomes:type_name -> gochat.repo.v1.JobOutcome
-	86,  // 59: gochat.repo.v1.ListDeadJobsResponse.jobs:type_name -> gochat.repo.v1.Job
-	97,  // 60: gochat.repo.v1.OutboxEntry.ranges:type_name -> gochat.repo.v1.OutboxRange
-	96,  // 61: gochat.repo.v1.ListOutboxResponse.entries:type_name -> gochat.repo.v1.OutboxEntry
-	8,   // 62: gochat.repo.v1.RepoService.CreateUser:input_type -> gochat.repo.v1.CreateUserRequest
-	9,   // 63: gochat.repo.v1.RepoService.GetUser:input_type -> gochat.repo.v1.GetUserRequest
-	10,  // 64: gochat.repo.v1.RepoService.GetUsers:input_type -> gochat.repo.v1.GetUsersRequest
-	12,  // 65: gochat.repo.v1.RepoService.SearchUsers:input_type -> gochat.repo.v1.SearchUsersRequest
-	14,  // 66: gochat.repo.v1.RepoService.UpdateUser:input_type -> gochat.repo.v1.UpdateUserRequest
-	15,  // 67: gochat.repo.v1.RepoService.GetCredentials:input_type -> gochat.repo.v1.GetCredentialsRequest
-	17,  // 68: gochat.repo.v1.RepoService.SetPassword:input_type -> gochat.repo.v1.SetPasswordRequest
-	18,  // 69: gochat.repo.v1.RepoService.CreateInvitation:input_type -> gochat.repo.v1.CreateInvitationRequest
-	21,  // 70: gochat.repo.v1.RepoService.CreateSession:input_type -> gochat.repo.v1.CreateSessionRequest
-	23,  // 71: gochat.repo.v1.RepoService.RotateSession:input_type -> gochat.repo.v1.RotateSessionRequest
-	25,  // 72: gochat.repo.v1.RepoService.GetSession:input_type -> gochat.repo.v1.GetSessionRequest
-	26,  // 73: gochat.repo.v1.RepoService.ListSessions:input_type -> gochat.repo.v1.ListSessionsRequest
-	28,  // 74: gochat.repo.v1.RepoService.RevokeSessions:input_type -> gochat.repo.v1.RevokeSessionsRequest
-	30,  // 75: gochat.repo.v1.RepoService.TouchSessions:input_type -> gochat.repo.v1.TouchSessionsRequest
-	33,  // 76: gochat.repo.v1.RepoService.CreateConversation:input_type -> gochat.repo.v1.CreateConversationRequest
-	35,  // 77: gochat.repo.v1.RepoService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
-	36,  // 78: gochat.repo.v1.RepoService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
-	38,  // 79: gochat.repo.v1.RepoService.UpdateConversation:input_type -> gochat.repo.v1.UpdateConversationRequest
-	39,  // 80: gochat.repo.v1.RepoService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
-	43,  // 81: gochat.repo.v1.RepoService.GetRoutes:input_type -> gochat.repo.v1.GetRoutesRequest
-	45,  // 82: gochat.repo.v1.RepoService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
-	47,  // 83: gochat.repo.v1.RepoService.CheckSenders:input_type -> gochat.repo.v1.CheckSendersRequest
-	52,  // 84: gochat.repo.v1.RepoService.CreateMessages:input_type -> gochat.repo.v1.CreateMessagesRequest
-	55,  // 85: gochat.repo.v1.RepoService.GetMessages:input_type -> gochat.repo.v1.GetMessagesRequest
-	57,  // 86: gochat.repo.v1.RepoService.EditMessage:input_type -> gochat.repo.v1.EditMessageRequest
-	58,  // 87: gochat.repo.v1.RepoService.HideMessage:input_type -> gochat.repo.v1.HideMessageRequest
-	59,  // 88: gochat.repo.v1.RepoService.UpdateMessageStatus:input_type -> gochat.repo.v1.UpdateMessageStatusRequest
-	61,  // 89: gochat.repo.v1.RepoService.GetChanges:input_type -> gochat.repo.v1.GetChangesRequest
-	70,  // 90: gochat.repo.v1.RepoService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
-	72,  // 91: gochat.repo.v1.RepoService.GetGroup:input_type -> gochat.repo.v1.GetGroupRequest
-	73,  // 92: gochat.repo.v1.RepoService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
-	74,  // 93: gochat.repo.v1.RepoService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
-	75,  // 94: gochat.repo.v1.RepoService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
-	76,  // 95: gochat.repo.v1.RepoService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
-	77,  // 96: gochat.repo.v1.RepoService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
-	78,  // 97: gochat.repo.v1.RepoService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
-	79,  // 98: gochat.repo.v1.RepoService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
-	81,  // 99: gochat.repo.v1.RepoService.CreateJoinRequest:input_type -> gochat.repo.v1.CreateJoinRequestRequest
-	83,  // 100: gochat.repo.v1.RepoService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
-	85,  // 101: gochat.repo.v1.RepoService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
-	87,  // 102: gochat.repo.v1.RepoService.CreateJobs:input_type -> gochat.repo.v1.CreateJobsRequest
-	88,  // 103: gochat.repo.v1.RepoService.ClaimJobs:input_type -> gochat.repo.v1.ClaimJobsRequest
-	90,  // 104: gochat.repo.v1.RepoService.FinishJobs:input_type -> gochat.repo.v1.FinishJobsRequest
-	92,  // 105: gochat.repo.v1.RepoService.ListDeadJobs:input_type -> gochat.repo.v1.ListDeadJobsRequest
-	94,  // 106: gochat.repo.v1.RepoService.RequeueJobs:input_type -> gochat.repo.v1.RequeueJobsRequest
-	98,  // 107: gochat.repo.v1.RepoService.ListOutbox:input_type -> gochat.repo.v1.ListOutboxRequest
-	100, // 108: gochat.repo.v1.RepoService.Backup:input_type -> gochat.repo.v1.BackupRequest
-	6,   // 109: gochat.repo.v1.RepoService.Stats:input_type -> gochat.repo.v1.Empty
-	7,   // 110: gochat.repo.v1.RepoService.CreateUser:output_type -> gochat.repo.v1.User
-	7,   // 111: gochat.repo.v1.RepoService.GetUser:output_type -> gochat.repo.v1.User
-	11,  // 112: gochat.repo.v1.RepoService.GetUsers:output_type -> gochat.repo.v1.GetUsersResponse
-	13,  // 113: gochat.repo.v1.RepoService.SearchUsers:output_type -> gochat.repo.v1.SearchUsersResponse
-	7,   // 114: gochat.repo.v1.RepoService.UpdateUser:output_type -> gochat.repo.v1.User
-	16,  // 115: gochat.repo.v1.RepoService.GetCredentials:output_type -> gochat.repo.v1.Credentials
-	29,  // 116: gochat.repo.v1.RepoService.SetPassword:output_type -> gochat.repo.v1.RevokedSessions
-	19,  // 117: gochat.repo.v1.RepoService.CreateInvitation:output_type -> gochat.repo.v1.CreateInvitationResponse
-	22,  // 118: gochat.repo.v1.RepoService.CreateSession:output_type -> gochat.repo.v1.CreateSessionResponse
-	24,  // 119: gochat.repo.v1.RepoService.RotateSession:output_type -> gochat.repo.v1.RotateSessionResponse
-	20,  // 120: gochat.repo.v1.RepoService.GetSession:output_type -> gochat.repo.v1.Session
-	27,  // 121: gochat.repo.v1.RepoService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	29,  // 122: gochat.repo.v1.RepoService.RevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
-	6,   // 123: gochat.repo.v1.RepoService.TouchSessions:output_type -> gochat.repo.v1.Empty
-	34,  // 124: gochat.repo.v1.RepoService.CreateConversation:output_type -> gochat.repo.v1.CreateConversationResponse
-	32,  // 125: gochat.repo.v1.RepoService.GetConversation:output_type -> gochat.repo.v1.ConversationView
-	37,  // 126: gochat.repo.v1.RepoService.GetConversations:output_type -> gochat.repo.v1.GetConversationsResponse
-	32,  // 127: gochat.repo.v1.RepoService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
-	40,  // 128: gochat.repo.v1.RepoService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
-	44,  // 129: gochat.repo.v1.RepoService.GetRoutes:output_type -> gochat.repo.v1.GetRoutesResponse
-	46,  // 130: gochat.repo.v1.RepoService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
-	48,  // 131: gochat.repo.v1.RepoService.CheckSenders:output_type -> gochat.repo.v1.CheckSendersResponse
-	53,  // 132: gochat.repo.v1.RepoService.CreateMessages:output_type -> gochat.repo.v1.CreateMessagesResponse
-	56,  // 133: gochat.repo.v1.RepoService.GetMessages:output_type -> gochat.repo.v1.GetMessagesResponse
-	50,  // 134: gochat.repo.v1.RepoService.EditMessage:output_type -> gochat.repo.v1.Event
-	6,   // 135: gochat.repo.v1.RepoService.HideMessage:output_type -> gochat.repo.v1.Empty
-	60,  // 136: gochat.repo.v1.RepoService.UpdateMessageStatus:output_type -> gochat.repo.v1.UpdateMessageStatusResponse
-	63,  // 137: gochat.repo.v1.RepoService.GetChanges:output_type -> gochat.repo.v1.GetChangesResponse
-	71,  // 138: gochat.repo.v1.RepoService.CreateGroup:output_type -> gochat.repo.v1.CreateGroupResponse
-	67,  // 139: gochat.repo.v1.RepoService.GetGroup:output_type -> gochat.repo.v1.Group
-	69,  // 140: gochat.repo.v1.RepoService.UpdateGroup:output_type -> gochat.repo.v1.GroupChange
-	69,  // 141: gochat.repo.v1.RepoService.DissolveGroup:output_type -> gochat.repo.v1.GroupChange
-	69,  // 142: gochat.repo.v1.RepoService.AddGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 143: gochat.repo.v1.RepoService.RemoveGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 144: gochat.repo.v1.RepoService.UpdateGroupMember:output_type -> gochat.repo.v1.GroupChange
-	69,  // 145: gochat.repo.v1.RepoService.TransferGroup:output_type -> gochat.repo.v1.GroupChange
-	80,  // 146: gochat.repo.v1.RepoService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
-	6,   // 147: gochat.repo.v1.RepoService.CreateJoinRequest:output_type -> gochat.repo.v1.Empty
-	84,  // 148: gochat.repo.v1.RepoService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
-	69,  // 149: gochat.repo.v1.RepoService.DecideJoinRequest:output_type -> gochat.repo.v1.GroupChange
-	6,   // 150: gochat.repo.v1.RepoService.CreateJobs:output_type -> gochat.repo.v1.Empty
-	89,  // 151: gochat.repo.v1.RepoService.ClaimJobs:output_type -> gochat.repo.v1.ClaimJobsResponse
-	6,   // 152: gochat.repo.v1.RepoService.FinishJobs:output_type -> gochat.repo.v1.Empty
-	93,  // 153: gochat.repo.v1.RepoService.ListDeadJobs:output_type -> gochat.repo.v1.ListDeadJobsResponse
-	95,  // 154: gochat.repo.v1.RepoService.RequeueJobs:output_type -> gochat.repo.v1.RequeueJobsResponse
-	99,  // 155: gochat.repo.v1.RepoService.ListOutbox:output_type -> gochat.repo.v1.ListOutboxResponse
-	101, // 156: gochat.repo.v1.RepoService.Backup:output_type -> gochat.repo.v1.BackupResponse
-	102, // 157: gochat.repo.v1.RepoService.Stats:output_type -> gochat.repo.v1.StatsResponse
-	110, // [110:158] is the sub-list for method output_type
-	62,  // [62:110] is the sub-list for method input_type
-	62,  // [62:62] is the sub-list for extension type_name
-	62,  // [62:62] is the sub-list for extension extendee
-	0,   // [0:62] is the sub-list for field type_name
+	61,  // 34: gochat.repo.v1.MarkDeliveredRequest.pointers:type_name -> gochat.repo.v1.DeliveredPointer
+	61,  // 35: gochat.repo.v1.MarkDeliveredResponse.moved:type_name -> gochat.repo.v1.DeliveredPointer
+	3,   // 36: gochat.repo.v1.UpdateMessageStatusRequest.status:type_name -> gochat.repo.v1.MessageStatus
+	50,  // 37: gochat.repo.v1.UpdateMessageStatusResponse.event:type_name -> gochat.repo.v1.Event
+	1,   // 38: gochat.repo.v1.UpdateMessageStatusResponse.type:type_name -> gochat.repo.v1.ConversationType
+	108, // 39: gochat.repo.v1.GetChangesRequest.have:type_name -> gochat.repo.v1.GetChangesRequest.HaveEntry
+	65,  // 40: gochat.repo.v1.GetChangesRequest.position:type_name -> gochat.repo.v1.GetChangesPosition
+	50,  // 41: gochat.repo.v1.GetChangesResponse.events:type_name -> gochat.repo.v1.Event
+	67,  // 42: gochat.repo.v1.GetChangesResponse.too_far:type_name -> gochat.repo.v1.TooFar
+	68,  // 43: gochat.repo.v1.GetChangesResponse.reads:type_name -> gochat.repo.v1.ReadPointer
+	69,  // 44: gochat.repo.v1.GetChangesResponse.hidden:type_name -> gochat.repo.v1.Hidden
+	65,  // 45: gochat.repo.v1.GetChangesResponse.next:type_name -> gochat.repo.v1.GetChangesPosition
+	5,   // 46: gochat.repo.v1.Group.join_policy:type_name -> gochat.repo.v1.JoinPolicy
+	4,   // 47: gochat.repo.v1.Group.my_role:type_name -> gochat.repo.v1.Role
+	4,   // 48: gochat.repo.v1.Member.role:type_name -> gochat.repo.v1.Role
+	50,  // 49: gochat.repo.v1.GroupChange.event:type_name -> gochat.repo.v1.Event
+	70,  // 50: gochat.repo.v1.GroupChange.group:type_name -> gochat.repo.v1.Group
+	70,  // 51: gochat.repo.v1.CreateGroupRequest.group:type_name -> gochat.repo.v1.Group
+	72,  // 52: gochat.repo.v1.CreateGroupResponse.change:type_name -> gochat.repo.v1.GroupChange
+	32,  // 53: gochat.repo.v1.CreateGroupResponse.conversation:type_name -> gochat.repo.v1.ConversationView
+	5,   // 54: gochat.repo.v1.UpdateGroupRequest.join_policy:type_name -> gochat.repo.v1.JoinPolicy
+	4,   // 55: gochat.repo.v1.UpdateGroupMemberRequest.role:type_name -> gochat.repo.v1.Role
+	71,  // 56: gochat.repo.v1.GetGroupMembersResponse.members:type_name -> gochat.repo.v1.Member
+	85,  // 57: gochat.repo.v1.ListJoinRequestsResponse.requests:type_name -> gochat.repo.v1.JoinRequest
+	89,  // 58: gochat.repo.v1.CreateJobsRequest.jobs:type_name -> gochat.repo.v1.Job
+	89,  // 59: gochat.repo.v1.ClaimJobsResponse.jobs:type_name -> gochat.repo.v1.Job
+	94,  // 60: gochat.repo.v1.FinishJobsRequest.outcomes:type_name -> gochat.repo.v1.JobOutcome
+	89,  // 61: gochat.repo.v1.ListDeadJobsResponse.jobs:type_name -> gochat.repo.v1.Job
+	100, // 62: gochat.repo.v1.OutboxEntry.ranges:type_name -> gochat.repo.v1.OutboxRange
+	99,  // 63: gochat.repo.v1.ListOutboxResponse.entries:type_name -> gochat.repo.v1.OutboxEntry
+	8,   // 64: gochat.repo.v1.RepoService.CreateUser:input_type -> gochat.repo.v1.CreateUserRequest
+	9,   // 65: gochat.repo.v1.RepoService.GetUser:input_type -> gochat.repo.v1.GetUserRequest
+	10,  // 66: gochat.repo.v1.RepoService.GetUsers:input_type -> gochat.repo.v1.GetUsersRequest
+	12,  // 67: gochat.repo.v1.RepoService.SearchUsers:input_type -> gochat.repo.v1.SearchUsersRequest
+	14,  // 68: gochat.repo.v1.RepoService.UpdateUser:input_type -> gochat.repo.v1.UpdateUserRequest
+	15,  // 69: gochat.repo.v1.RepoService.GetCredentials:input_type -> gochat.repo.v1.GetCredentialsRequest
+	17,  // 70: gochat.repo.v1.RepoService.SetPassword:input_type -> gochat.repo.v1.SetPasswordRequest
+	18,  // 71: gochat.repo.v1.RepoService.CreateInvitation:input_type -> gochat.repo.v1.CreateInvitationRequest
+	21,  // 72: gochat.repo.v1.RepoService.CreateSession:input_type -> gochat.repo.v1.CreateSessionRequest
+	23,  // 73: gochat.repo.v1.RepoService.RotateSession:input_type -> gochat.repo.v1.RotateSessionRequest
+	25,  // 74: gochat.repo.v1.RepoService.GetSession:input_type -> gochat.repo.v1.GetSessionRequest
+	26,  // 75: gochat.repo.v1.RepoService.ListSessions:input_type -> gochat.repo.v1.ListSessionsRequest
+	28,  // 76: gochat.repo.v1.RepoService.RevokeSessions:input_type -> gochat.repo.v1.RevokeSessionsRequest
+	30,  // 77: gochat.repo.v1.RepoService.TouchSessions:input_type -> gochat.repo.v1.TouchSessionsRequest
+	33,  // 78: gochat.repo.v1.RepoService.CreateConversation:input_type -> gochat.repo.v1.CreateConversationRequest
+	35,  // 79: gochat.repo.v1.RepoService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
+	36,  // 80: gochat.repo.v1.RepoService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
+	38,  // 81: gochat.repo.v1.RepoService.UpdateConversation:input_type -> gochat.repo.v1.UpdateConversationRequest
+	39,  // 82: gochat.repo.v1.RepoService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
+	43,  // 83: gochat.repo.v1.RepoService.GetRoutes:input_type -> gochat.repo.v1.GetRoutesRequest
+	45,  // 84: gochat.repo.v1.RepoService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
+	47,  // 85: gochat.repo.v1.RepoService.CheckSenders:input_type -> gochat.repo.v1.CheckSendersRequest
+	52,  // 86: gochat.repo.v1.RepoService.CreateMessages:input_type -> gochat.repo.v1.CreateMessagesRequest
+	55,  // 87: gochat.repo.v1.RepoService.GetMessages:input_type -> gochat.repo.v1.GetMessagesRequest
+	57,  // 88: gochat.repo.v1.RepoService.EditMessage:input_type -> gochat.repo.v1.EditMessageRequest
+	58,  // 89: gochat.repo.v1.RepoService.HideMessage:input_type -> gochat.repo.v1.HideMessageRequest
+	59,  // 90: gochat.repo.v1.RepoService.MarkDelivered:input_type -> gochat.repo.v1.MarkDeliveredRequest
+	62,  // 91: gochat.repo.v1.RepoService.UpdateMessageStatus:input_type -> gochat.repo.v1.UpdateMessageStatusRequest
+	64,  // 92: gochat.repo.v1.RepoService.GetChanges:input_type -> gochat.repo.v1.GetChangesRequest
+	73,  // 93: gochat.repo.v1.RepoService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
+	75,  // 94: gochat.repo.v1.RepoService.GetGroup:input_type -> gochat.repo.v1.GetGroupRequest
+	76,  // 95: gochat.repo.v1.RepoService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
+	77,  // 96: gochat.repo.v1.RepoService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
+	78,  // 97: gochat.repo.v1.RepoService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
+	79,  // 98: gochat.repo.v1.RepoService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
+	80,  // 99: gochat.repo.v1.RepoService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
+	81,  // 100: gochat.repo.v1.RepoService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
+	82,  // 101: gochat.repo.v1.RepoService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
+	84,  // 102: gochat.repo.v1.RepoService.CreateJoinRequest:input_type -> gochat.repo.v1.CreateJoinRequestRequest
+	86,  // 103: gochat.repo.v1.RepoService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
+	88,  // 104: gochat.repo.v1.RepoService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
+	90,  // 105: gochat.repo.v1.RepoService.CreateJobs:input_type -> gochat.repo.v1.CreateJobsRequest
+	91,  // 106: gochat.repo.v1.RepoService.ClaimJobs:input_type -> gochat.repo.v1.ClaimJobsRequest
+	93,  // 107: gochat.repo.v1.RepoService.FinishJobs:input_type -> gochat.repo.v1.FinishJobsRequest
+	95,  // 108: gochat.repo.v1.RepoService.ListDeadJobs:input_type -> gochat.repo.v1.ListDeadJobsRequest
+	97,  // 109: gochat.repo.v1.RepoService.RequeueJobs:input_type -> gochat.repo.v1.RequeueJobsRequest
+	101, // 110: gochat.repo.v1.RepoService.ListOutbox:input_type -> gochat.repo.v1.ListOutboxRequest
+	103, // 111: gochat.repo.v1.RepoService.Backup:input_type -> gochat.repo.v1.BackupRequest
+	6,   // 112: gochat.repo.v1.RepoService.Stats:input_type -> gochat.repo.v1.Empty
+	7,   // 113: gochat.repo.v1.RepoService.CreateUser:output_type -> gochat.repo.v1.User
+	7,   // 114: gochat.repo.v1.RepoService.GetUser:output_type -> gochat.repo.v1.User
+	11,  // 115: gochat.repo.v1.RepoService.GetUsers:output_type -> gochat.repo.v1.GetUsersResponse
+	13,  // 116: gochat.repo.v1.RepoService.SearchUsers:output_type -> gochat.repo.v1.SearchUsersResponse
+	7,   // 117: gochat.repo.v1.RepoService.UpdateUser:output_type -> gochat.repo.v1.User
+	16,  // 118: gochat.repo.v1.RepoService.GetCredentials:output_type -> gochat.repo.v1.Credentials
+	29,  // 119: gochat.repo.v1.RepoService.SetPassword:output_type -> gochat.repo.v1.RevokedSessions
+	19,  // 120: gochat.repo.v1.RepoService.CreateInvitation:output_type -> gochat.repo.v1.CreateInvitationResponse
+	22,  // 121: gochat.repo.v1.RepoService.CreateSession:output_type -> gochat.repo.v1.CreateSessionResponse
+	24,  // 122: gochat.repo.v1.RepoService.RotateSession:output_type -> gochat.repo.v1.RotateSessionResponse
+	20,  // 123: gochat.repo.v1.RepoService.GetSession:output_type -> gochat.repo.v1.Session
+	27,  // 124: gochat.repo.v1.RepoService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	29,  // 125: gochat.repo.v1.RepoService.RevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
+	6,   // 126: gochat.repo.v1.RepoService.TouchSessions:output_type -> gochat.repo.v1.Empty
+	34,  // 127: gochat.repo.v1.RepoService.CreateConversation:output_type -> gochat.repo.v1.CreateConversationResponse
+	32,  // 128: gochat.repo.v1.RepoService.GetConversation:output_type -> gochat.repo.v1.ConversationView
+	37,  // 129: gochat.repo.v1.RepoService.GetConversations:output_type -> gochat.repo.v1.GetConversationsResponse
+	32,  // 130: gochat.repo.v1.RepoService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
+	40,  // 131: gochat.repo.v1.RepoService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
+	44,  // 132: gochat.repo.v1.RepoService.GetRoutes:output_type -> gochat.repo.v1.GetRoutesResponse
+	46,  // 133: gochat.repo.v1.RepoService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
+	48,  // 134: gochat.repo.v1.RepoService.CheckSenders:output_type -> gochat.repo.v1.CheckSendersResponse
+	53,  // 135: gochat.repo.v1.RepoService.CreateMessages:output_type -> gochat.repo.v1.CreateMessagesResponse
+	56,  // 136: gochat.repo.v1.RepoService.GetMessages:output_type -> gochat.repo.v1.GetMessagesResponse
+	50,  // 137: gochat.repo.v1.RepoService.EditMessage:output_type -> gochat.repo.v1.Event
+	6,   // 138: gochat.repo.v1.RepoService.HideMessage:output_type -> gochat.repo.v1.Empty
+	60,  // 139: gochat.repo.v1.RepoService.MarkDelivered:output_type -> gochat.repo.v1.MarkDeliveredResponse
+	63,  // 140: gochat.repo.v1.RepoService.UpdateMessageStatus:output_type -> gochat.repo.v1.UpdateMessageStatusResponse
+	66,  // 141: gochat.repo.v1.RepoService.GetChanges:output_type -> gochat.repo.v1.GetChangesResponse
+	74,  // 142: gochat.repo.v1.RepoService.CreateGroup:output_type -> gochat.repo.v1.CreateGroupResponse
+	70,  // 143: gochat.repo.v1.RepoService.GetGroup:output_type -> gochat.repo.v1.Group
+	72,  // 144: gochat.repo.v1.RepoService.UpdateGroup:output_type -> gochat.repo.v1.GroupChange
+	72,  // 145: gochat.repo.v1.RepoService.DissolveGroup:output_type -> gochat.repo.v1.GroupChange
+	72,  // 146: gochat.repo.v1.RepoService.AddGroupMember:output_type -> gochat.repo.v1.GroupChange
+	72,  // 147: gochat.repo.v1.RepoService.RemoveGroupMember:output_type -> gochat.repo.v1.GroupChange
+	72,  // 148: gochat.repo.v1.RepoService.UpdateGroupMember:output_type -> gochat.repo.v1.GroupChange
+	72,  // 149: gochat.repo.v1.RepoService.TransferGroup:output_type -> gochat.repo.v1.GroupChange
+	83,  // 150: gochat.repo.v1.RepoService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
+	6,   // 151: gochat.repo.v1.RepoService.CreateJoinRequest:output_type -> gochat.repo.v1.Empty
+	87,  // 152: gochat.repo.v1.RepoService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
+	72,  // 153: gochat.repo.v1.RepoService.DecideJoinRequest:output_type -> gochat.repo.v1.GroupChange
+	6,   // 154: gochat.repo.v1.RepoService.CreateJobs:output_type -> gochat.repo.v1.Empty
+	92,  // 155: gochat.repo.v1.RepoService.ClaimJobs:output_type -> gochat.repo.v1.ClaimJobsResponse
+	6,   // 156: gochat.repo.v1.RepoService.FinishJobs:output_type -> gochat.repo.v1.Empty
+	96,  // 157: gochat.repo.v1.RepoService.ListDeadJobs:output_type -> gochat.repo.v1.ListDeadJobsResponse
+	98,  // 158: gochat.repo.v1.RepoService.RequeueJobs:output_type -> gochat.repo.v1.RequeueJobsResponse
+	102, // 159: gochat.repo.v1.RepoService.ListOutbox:output_type -> gochat.repo.v1.ListOutboxResponse
+	104, // 160: gochat.repo.v1.RepoService.Backup:output_type -> gochat.repo.v1.BackupResponse
+	105, // 161: gochat.repo.v1.RepoService.Stats:output_type -> gochat.repo.v1.StatsResponse
+	113, // [113:162] is the sub-list for method output_type
+	64,  // [64:113] is the sub-list for method input_type
+	64,  // [64:64] is the sub-list for extension type_name
+	64,  // [64:64] is the sub-list for extension extendee
+	0,   // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_repo_repopb_repo_proto_init() }
@@ -7394,15 +7568,15 @@ func file_repo_repopb_repo_proto_init() {
 	}
 	file_repo_repopb_repo_proto_msgTypes[8].OneofWrappers = []any{}
 	file_repo_repopb_repo_proto_msgTypes[32].OneofWrappers = []any{}
-	file_repo_repopb_repo_proto_msgTypes[67].OneofWrappers = []any{}
-	file_repo_repopb_repo_proto_msgTypes[71].OneofWrappers = []any{}
+	file_repo_repopb_repo_proto_msgTypes[70].OneofWrappers = []any{}
+	file_repo_repopb_repo_proto_msgTypes[74].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_repo_repopb_repo_proto_rawDesc), len(file_repo_repopb_repo_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   100,
+			NumMessages:   103,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -53,6 +53,7 @@ const (
 	RepoService_GetMessages_FullMethodName         = "/gochat.repo.v1.RepoService/GetMessages"
 	RepoService_EditMessage_FullMethodName         = "/gochat.repo.v1.RepoService/EditMessage"
 	RepoService_HideMessage_FullMethodName         = "/gochat.repo.v1.RepoService/HideMessage"
+	RepoService_MarkDelivered_FullMethodName       = "/gochat.repo.v1.RepoService/MarkDelivered"
 	RepoService_UpdateMessageStatus_FullMethodName = "/gochat.repo.v1.RepoService/UpdateMessageStatus"
 	RepoService_GetChanges_FullMethodName          = "/gochat.repo.v1.RepoService/GetChanges"
 	RepoService_CreateGroup_FullMethodName         = "/gochat.repo.v1.RepoService/CreateGroup"
@@ -146,10 +147,13 @@ type RepoServiceClient interface {
 	EditMessage(ctx context.Context, in *EditMessageRequest, opts ...grpc.CallOption) (*Event, error)
 	// HideMessage hides one message for one member. NotFound. Retry-safe.
 	HideMessage(ctx context.Context, in *HideMessageRequest, opts ...grpc.CallOption) (*Empty, error)
+	// MarkDelivered moves delivered pointers of one-to-one conversations forward, all in one transaction: never back, clamped
+	// to the last seq. It returns those that moved; what is no member's is left out.
+	MarkDelivered(ctx context.Context, in *MarkDeliveredRequest, opts ...grpc.CallOption) (*MarkDeliveredResponse, error)
 	// UpdateMessageStatus recalls a message for everyone (RECALLED: wipes its content, appends the event; Forbidden,
-	// NotFound, Conflict when too late), or moves the member's own pointer up to seq (READ, DELIVERED: never back,
-	// clamped to the last seq; moved says whether it moved). READ and DELIVERED
-	// are retry-safe for a caller; it is not marked so, for RECALLED is not.
+	// NotFound, Conflict when too late), or moves the member's own read pointer up to seq (READ: never back, clamped to
+	// the last seq; moved says whether it moved; what is read is delivered). READ is retry-safe for a caller; it is not
+	// marked so, for RECALLED is not.
 	UpdateMessageStatus(ctx context.Context, in *UpdateMessageStatusRequest, opts ...grpc.CallOption) (*UpdateMessageStatusResponse, error)
 	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Retry-safe.
 	GetChanges(ctx context.Context, in *GetChangesRequest, opts ...grpc.CallOption) (*GetChangesResponse, error)
@@ -465,6 +469,16 @@ func (c *repoServiceClient) HideMessage(ctx context.Context, in *HideMessageRequ
 	return out, nil
 }
 
+func (c *repoServiceClient) MarkDelivered(ctx context.Context, in *MarkDeliveredRequest, opts ...grpc.CallOption) (*MarkDeliveredResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MarkDeliveredResponse)
+	err := c.cc.Invoke(ctx, RepoService_MarkDelivered_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *repoServiceClient) UpdateMessageStatus(ctx context.Context, in *UpdateMessageStatusRequest, opts ...grpc.CallOption) (*UpdateMessageStatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UpdateMessageStatusResponse)
@@ -754,10 +768,13 @@ type RepoServiceServer interface {
 	EditMessage(context.Context, *EditMessageRequest) (*Event, error)
 	// HideMessage hides one message for one member. NotFound. Retry-safe.
 	HideMessage(context.Context, *HideMessageRequest) (*Empty, error)
+	// MarkDelivered moves delivered pointers of one-to-one conversations forward, all in one transaction: never back, clamped
+	// to the last seq. It returns those that moved; what is no member's is left out.
+	MarkDelivered(context.Context, *MarkDeliveredRequest) (*MarkDeliveredResponse, error)
 	// UpdateMessageStatus recalls a message for everyone (RECALLED: wipes its content, appends the event; Forbidden,
-	// NotFound, Conflict when too late), or moves the member's own pointer up to seq (READ, DELIVERED: never back,
-	// clamped to the last seq; moved says whether it moved). READ and DELIVERED
-	// are retry-safe for a caller; it is not marked so, for RECALLED is not.
+	// NotFound, Conflict when too late), or moves the member's own read pointer up to seq (READ: never back, clamped to
+	// the last seq; moved says whether it moved; what is read is delivered). READ is retry-safe for a caller; it is not
+	// marked so, for RECALLED is not.
 	UpdateMessageStatus(context.Context, *UpdateMessageStatusRequest) (*UpdateMessageStatusResponse, error)
 	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Retry-safe.
 	GetChanges(context.Context, *GetChangesRequest) (*GetChangesResponse, error)
@@ -889,6 +906,9 @@ func (UnimplementedRepoServiceServer) EditMessage(context.Context, *EditMessageR
 }
 func (UnimplementedRepoServiceServer) HideMessage(context.Context, *HideMessageRequest) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method HideMessage not implemented")
+}
+func (UnimplementedRepoServiceServer) MarkDelivered(context.Context, *MarkDeliveredRequest) (*MarkDeliveredResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkDelivered not implemented")
 }
 func (UnimplementedRepoServiceServer) UpdateMessageStatus(context.Context, *UpdateMessageStatusRequest) (*UpdateMessageStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpdateMessageStatus not implemented")
@@ -1444,6 +1464,24 @@ func _RepoService_HideMessage_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RepoService_MarkDelivered_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkDeliveredRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RepoServiceServer).MarkDelivered(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RepoService_MarkDelivered_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RepoServiceServer).MarkDelivered(ctx, req.(*MarkDeliveredRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RepoService_UpdateMessageStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UpdateMessageStatusRequest)
 	if err := dec(in); err != nil {
@@ -1950,6 +1988,10 @@ var RepoService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "HideMessage",
 			Handler:    _RepoService_HideMessage_Handler,
+		},
+		{
+			MethodName: "MarkDelivered",
+			Handler:    _RepoService_MarkDelivered_Handler,
 		},
 		{
 			MethodName: "UpdateMessageStatus",

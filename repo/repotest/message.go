@@ -26,6 +26,7 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"pages":                   testPages,
 		"status":                  testStatus,
 		"pointers":                testPointers,
+		"delivered":               testDelivered,
 		"list":                    testConversationList,
 		"senders and routes":      testSendersAndRoutes,
 		"unread against a model":  testUnreadModel,
@@ -492,7 +493,9 @@ func testStatus(t *testing.T, f *messageFixture) {
 		}
 	}
 	check(statusSent, statusSent)
-	f.point(t, c, b, second.GetSeq(), statusDelivered)
+	f.deliver(t, 1, &repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: first.GetSeq()})
+	check(statusDelivered, statusSent)
+	f.deliver(t, 1, &repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: second.GetSeq()})
 	check(statusDelivered, statusDelivered)
 	f.point(t, c, b, first.GetSeq(), statusRead)
 	check(statusRead, statusDelivered)
@@ -500,6 +503,49 @@ func testStatus(t *testing.T, f *messageFixture) {
 	check(statusRead, statusRead)
 	f.point(t, c, a, first.GetSeq(), statusRecalled)
 	check(statusRecalled, statusRead)
+}
+
+func (f *messageFixture) deliver(t testing.TB, moved int, pointers ...*repopb.DeliveredPointer) []*repopb.DeliveredPointer {
+	t.Helper()
+	r, err := f.MarkDelivered(t.Context(), &repopb.MarkDeliveredRequest{Pointers: pointers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.GetMoved()) != moved {
+		t.Fatalf("moved %v, want %d pointers", r.GetMoved(), moved)
+	}
+	return r.GetMoved()
+}
+
+func testDelivered(t *testing.T, f *messageFixture) {
+	c, a, b := f.pair(t)
+	other, d, e := f.pair(t)
+	stranger := f.user(t)
+	var last int64
+	for i := range 3 {
+		last = f.send(t, c, a, fmt.Sprint(i)).GetSeq()
+	}
+	f.send(t, other, d, "x")
+	moved := f.deliver(t, 2,
+		&repopb.DeliveredPointer{ConversationId: other, UserId: e, Seq: 1 << 60},
+		&repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: last - 1},
+		&repopb.DeliveredPointer{ConversationId: c, UserId: stranger, Seq: last},
+		&repopb.DeliveredPointer{ConversationId: 1, UserId: b, Seq: last},
+	)
+	for _, m := range moved {
+		want := &repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: last - 1, PeerId: a}
+		if m.GetConversationId() == other {
+			want = &repopb.DeliveredPointer{ConversationId: other, UserId: e, Seq: 1, PeerId: d}
+		}
+		if !proto.Equal(m, want) {
+			t.Errorf("moved %v, want %v", m, want)
+		}
+	}
+	for _, seq := range []int64{-1, 0, 1, last - 1} {
+		f.deliver(t, 0, &repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: seq})
+	}
+	f.point(t, c, b, last, statusRead)
+	f.deliver(t, 0, &repopb.DeliveredPointer{ConversationId: c, UserId: b, Seq: last}) // what is read is delivered
 }
 
 func testPointers(t *testing.T, f *messageFixture) {

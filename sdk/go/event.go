@@ -18,6 +18,14 @@ type (
 		Seq            int64
 	}
 
+	// DeliveredEvent says that a device of the peer of a one-to-one conversation
+	// has its messages up to Seq.
+	DeliveredEvent struct {
+		ConversationID string
+		UserID         string
+		Seq            int64
+	}
+
 	// TypingEvent says that someone types in a conversation that is open (see
 	// [Session.Open]).
 	TypingEvent struct {
@@ -42,12 +50,13 @@ type (
 	}
 )
 
-func (EntryEvent) event()  {}
-func (ReadEvent) event()   {}
-func (TypingEvent) event() {}
-func (HiddenEvent) event() {}
-func (LeftEvent) event()   {}
-func (StateEvent) event()  {}
+func (EntryEvent) event()     {}
+func (ReadEvent) event()      {}
+func (DeliveredEvent) event() {}
+func (TypingEvent) event()    {}
+func (HiddenEvent) event()    {}
+func (LeftEvent) event()      {}
+func (StateEvent) event()     {}
 
 // State is how a session's connection does.
 type State int

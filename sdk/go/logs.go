@@ -51,6 +51,11 @@ func (l *logs) handle(f frame) {
 		if json.Unmarshal(f.Data, &r) == nil {
 			l.s.emit(r.event())
 		}
+	case "delivered":
+		var r readFrame
+		if json.Unmarshal(f.Data, &r) == nil {
+			l.s.emit(DeliveredEvent(r))
+		}
 	case "typing":
 		var t TypingEvent
 		var data struct {

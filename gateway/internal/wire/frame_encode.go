@@ -169,9 +169,9 @@ func AppendError(b []byte, frameID, clientMsgID string, code int32, message stri
 	return append(b, "}}"...)
 }
 
-// AppendRead appends that a user has read up to seq.
-func AppendRead(b []byte, conversationID, userID, seq int64) []byte {
-	b = append(begin(b, "read", ""), `{"conversation_id":"`...)
+// AppendPointer appends how far a user is in a conversation: a read or delivered frame.
+func AppendPointer(b []byte, name string, conversationID, userID, seq int64) []byte {
+	b = append(begin(b, name, ""), `{"conversation_id":"`...)
 	b = strconv.AppendInt(b, conversationID, 10)
 	b = append(b, `","user_id":"`...)
 	b = strconv.AppendInt(b, userID, 10)

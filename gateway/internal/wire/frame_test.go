@@ -178,7 +178,7 @@ func TestAnswersAreJSON(t *testing.T) {
 		AppendAck(nil, "", "", e, false),
 		AppendError(nil, "x", "c", 1001, "no \xff", map[string]string{"b": "1", "a": "\""}),
 		AppendError(nil, "", "", 1004, "", nil),
-		AppendRead(nil, 1, 2, 3), AppendTyping(nil, 1, 2), AppendBehind(nil, 1, 2),
+		AppendPointer(nil, "read", 1, 2, 3), AppendTyping(nil, 1, 2), AppendBehind(nil, 1, 2),
 		AppendEmpty(nil, "pong", "1"),
 		AppendObject(nil, "hello", "", Hello{SessionID: 1, UserID: 2}),
 		AppendEntry(nil, &repopb.Event{ConversationId: 1, Seq: 2, Kind: repopb.EventKind_EVENT_KIND_RECALL, CreatedAt: 5}),

@@ -88,10 +88,10 @@ func (s *Store) UpdateMessageStatus(ctx context.Context, r *repopb.UpdateMessage
 	switch r.GetStatus() {
 	case repopb.MessageStatus_MESSAGE_STATUS_RECALLED:
 		return s.recall(ctx, r)
-	case repopb.MessageStatus_MESSAGE_STATUS_READ, repopb.MessageStatus_MESSAGE_STATUS_DELIVERED:
-		return s.movePointer(ctx, r)
+	case repopb.MessageStatus_MESSAGE_STATUS_READ:
+		return s.moveRead(ctx, r)
 	default:
-		return nil, errs.InvalidField("status", "must be recalled, read or delivered")
+		return nil, errs.InvalidField("status", "must be recalled or read")
 	}
 }
 

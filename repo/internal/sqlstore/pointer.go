@@ -1,14 +1,16 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// movePointer moves a member's read or delivered pointer forward. What is read is delivered.
-func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
+// moveRead moves a member's read pointer forward. What is read is delivered.
+func (s *Store) moveRead(ctx context.Context, r *repopb.UpdateMessageStatusRequest) (*repopb.UpdateMessageStatusResponse, error) {
 	own, err := s.countOwn(ctx, r)
 	if err != nil {
 		return nil, err
@@ -31,21 +33,13 @@ func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRe
 		}
 		seq := min(r.GetSeq(), c.LastSeq)
 		resp = &repopb.UpdateMessageStatusResponse{Type: c.Kind, PeerId: c.peerOf(r.GetActorId())}
-		read := r.GetStatus() == repopb.MessageStatus_MESSAGE_STATUS_READ
-		if read && seq > m.ReadSeq {
+		if seq > m.ReadSeq {
 			if err := t.markRead(c, m, seq, own); err != nil {
 				return err
 			}
 			resp.Moved = true
-		} else if !read && seq > m.DeliveredSeq {
-			m.DeliveredSeq = seq
-			resp.Moved = true
 		}
-		resp.Seq = m.DeliveredSeq
-		if read {
-			resp.Seq = m.ReadSeq
-		}
-		if !resp.GetMoved() {
+		if resp.Seq = m.ReadSeq; !resp.GetMoved() {
 			return nil
 		}
 		return t.saveMember(m)
@@ -54,6 +48,55 @@ func (s *Store) movePointer(ctx context.Context, r *repopb.UpdateMessageStatusRe
 		return nil, err
 	}
 	return resp, nil
+}
+
+// MarkDelivered implements repo.Store.
+func (s *Store) MarkDelivered(ctx context.Context, r *repopb.MarkDeliveredRequest) (*repopb.MarkDeliveredResponse, error) {
+	pointers := slices.SortedFunc(slices.Values(r.GetPointers()), func(a, b *repopb.DeliveredPointer) int { // one order of locks
+		return cmp.Compare(a.GetConversationId(), b.GetConversationId())
+	})
+	var resp *repopb.MarkDeliveredResponse
+	err := s.engine.Write(ctx, func(t *Tx) error {
+		resp = &repopb.MarkDeliveredResponse{}
+		for _, p := range pointers {
+			moved, err := t.markDelivered(p)
+			if err != nil {
+				return err
+			}
+			if moved != nil {
+				resp.Moved = append(resp.Moved, moved)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// markDelivered moves one pointer; nil when it does not move.
+func (t *Tx) markDelivered(p *repopb.DeliveredPointer) (*repopb.DeliveredPointer, error) {
+	c, err := t.conversation(p.GetConversationId())
+	if err != nil {
+		return nil, fmt.Errorf("read conversation: %w", err)
+	}
+	if c == nil || c.Kind != repopb.ConversationType_CONVERSATION_TYPE_SINGLE {
+		return nil, nil
+	}
+	m, err := t.member(c.ID, p.GetUserId())
+	if err != nil {
+		return nil, fmt.Errorf("read member: %w", err)
+	}
+	seq := min(p.GetSeq(), c.LastSeq)
+	if !m.active() || seq <= m.DeliveredSeq {
+		return nil, nil
+	}
+	m.DeliveredSeq = seq
+	if err := t.saveMember(m); err != nil {
+		return nil, err
+	}
+	return &repopb.DeliveredPointer{ConversationId: c.ID, UserId: m.UserID, Seq: seq, PeerId: c.peerOf(m.UserID)}, nil
 }
 
 // markRead notes how many messages lie up to seq, in all and of the member itself.
