@@ -1,6 +1,10 @@
 package repo
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/gochat-im/gochat/platform/cache"
+)
 
 // Config is repo's section of the settings.
 type Config struct {
@@ -15,12 +19,13 @@ type Config struct {
 
 // CacheConfig bounds what is kept in memory, in entries.
 type CacheConfig struct {
-	Users         int `koanf:"users"`
-	Sessions      int `koanf:"sessions"`
-	Senders       int `koanf:"senders"`
-	Routes        int `koanf:"routes"`
-	Conversations int `koanf:"conversations"`
-	Memberships   int `koanf:"memberships"`
+	Shared        *cache.Shared `koanf:"-"` // the second level, which several processes have in common; nil: none
+	Users         int           `koanf:"users"`
+	Sessions      int           `koanf:"sessions"`
+	Senders       int           `koanf:"senders"`
+	Routes        int           `koanf:"routes"`
+	Conversations int           `koanf:"conversations"`
+	Memberships   int           `koanf:"memberships"`
 }
 
 // DefaultConfig returns the settings that suit one machine.

@@ -54,11 +54,13 @@ func New(store Store, cfg CacheConfig, log *slog.Logger, reg prometheus.Register
 	return &Service{
 		log:      log,
 		store:    store,
-		users:    cache.NewEmbedded[int64, *repopb.User](cache.EmbeddedConfig{Name: "users", MaxEntries: cfg.Users}, reg),
-		sessions: cache.NewEmbedded[int64, *repopb.Session](cache.EmbeddedConfig{Name: "sessions", MaxEntries: cfg.Sessions}, reg),
-		senders:  cache.NewEmbedded[Sender, *repopb.SenderState](cache.EmbeddedConfig{Name: "senders", MaxEntries: cfg.Senders}, reg),
-		routes:   cache.NewEmbedded[int64, *repopb.Route](cache.EmbeddedConfig{Name: "routes", MaxEntries: cfg.Routes}, reg),
-		groups:   cache.NewEmbedded[int64, *repopb.Group](cache.EmbeddedConfig{Name: "groups", MaxEntries: cfg.Routes}, reg),
+		users:    byID[*repopb.User]("users", cfg.Users, cfg.Shared, reg),
+		sessions: byID[*repopb.Session]("sessions", cfg.Sessions, cfg.Shared, reg),
+		senders: cache.New(cfg.Shared, cache.Config[Sender, *repopb.SenderState]{
+			Name: "senders", MaxEntries: cfg.Senders, Key: senderKey, Value: cache.Proto[*repopb.SenderState](),
+		}, reg),
+		routes: byID[*repopb.Route]("routes", cfg.Routes, cfg.Shared, reg),
+		groups: byID[*repopb.Group]("groups", cfg.Routes, cfg.Shared, reg),
 	}
 }
 
@@ -84,9 +86,4 @@ func empty(err error) (*repopb.Empty, error) {
 		return nil, err
 	}
 	return &repopb.Empty{}, nil
-}
-
-// forget invalidates keys of a cache whatever became of the caller's context.
-func forget[K comparable, V any](ctx context.Context, c cache.Cache[K, V], keys ...K) error {
-	return c.Invalidate(context.WithoutCancel(ctx), keys...)
 }
