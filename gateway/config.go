@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/gochat-im/gochat/platform/limit"
 )
 
 // Config is the gateway's section of the settings.
@@ -62,23 +64,24 @@ func (c ReceiptsConfig) validate() error {
 
 // LimitsConfig holds the rates that a client may not exceed. Rates are per second.
 type LimitsConfig struct {
-	ConnectionsPerUser        int      `koanf:"connections_per_user"`
-	UnauthenticatedPerAddress int      `koanf:"unauthenticated_per_address"`
-	ConnectRate               float64  `koanf:"connect_rate"` // a client address
-	ConnectBurst              int      `koanf:"connect_burst"`
-	FrameRate                 float64  `koanf:"frame_rate"` // a connection
-	FrameBurst                int      `koanf:"frame_burst"`
-	SendRate                  float64  `koanf:"send_rate"` // a user, over WebSocket and HTTP together
-	SendBurst                 int      `koanf:"send_burst"`
-	RequestRate               float64  `koanf:"request_rate"` // a client address, over HTTP
-	RequestBurst              int      `koanf:"request_burst"`
-	CallRate                  float64  `koanf:"call_rate"` // a user, over HTTP
-	CallBurst                 int      `koanf:"call_burst"`
-	LoginRate                 float64  `koanf:"login_rate"` // a client address, successful ones and refreshes included
-	LoginBurst                int      `koanf:"login_burst"`
-	RegisterRate              float64  `koanf:"register_rate"` // a client address
-	RegisterBurst             int      `koanf:"register_burst"`
-	ExemptAddresses           []string `koanf:"exempt_addresses"` // CIDRs that no limit per address applies to
+	Maker                     limit.Maker `koanf:"-"` // of the limits by address and user; nil: they are this process's own
+	ConnectionsPerUser        int         `koanf:"connections_per_user"`
+	UnauthenticatedPerAddress int         `koanf:"unauthenticated_per_address"`
+	ConnectRate               float64     `koanf:"connect_rate"` // a client address
+	ConnectBurst              int         `koanf:"connect_burst"`
+	FrameRate                 float64     `koanf:"frame_rate"` // a connection
+	FrameBurst                int         `koanf:"frame_burst"`
+	SendRate                  float64     `koanf:"send_rate"` // a user, over WebSocket and HTTP together
+	SendBurst                 int         `koanf:"send_burst"`
+	RequestRate               float64     `koanf:"request_rate"` // a client address, over HTTP
+	RequestBurst              int         `koanf:"request_burst"`
+	CallRate                  float64     `koanf:"call_rate"` // a user, over HTTP
+	CallBurst                 int         `koanf:"call_burst"`
+	LoginRate                 float64     `koanf:"login_rate"` // a client address, successful ones and refreshes included
+	LoginBurst                int         `koanf:"login_burst"`
+	RegisterRate              float64     `koanf:"register_rate"` // a client address
+	RegisterBurst             int         `koanf:"register_burst"`
+	ExemptAddresses           []string    `koanf:"exempt_addresses"` // CIDRs that no limit per address applies to
 }
 
 // DefaultConfig returns the settings that suit one machine.

@@ -75,7 +75,7 @@ type UserAnswer struct {
 type userOutput struct{ Body UserAnswer }
 
 func (s *Server) createUser(ctx context.Context, in *registerInput) (*userOutput, error) {
-	if err := s.http.limits.allowAddress(s.http.limits.registers, in.address); err != nil {
+	if err := s.http.limits.allowAddress(ctx, s.http.limits.registers, in.address); err != nil {
 		return nil, err
 	}
 	u, err := s.logic.Register(ctx, &logicpb.RegisterRequest{
@@ -120,7 +120,7 @@ func tokensOf(r *logicpb.AuthenticateResponse) *tokensOutput {
 }
 
 func (s *Server) login(ctx context.Context, in *loginInput) (*tokensOutput, error) {
-	if err := s.http.limits.allowAddress(s.http.limits.logins, in.address); err != nil {
+	if err := s.http.limits.allowAddress(ctx, s.http.limits.logins, in.address); err != nil {
 		return nil, err
 	}
 	r, err := s.logic.Authenticate(ctx, &logicpb.AuthenticateRequest{
@@ -143,7 +143,7 @@ type refreshInput struct {
 }
 
 func (s *Server) refreshTokens(ctx context.Context, in *refreshInput) (*tokensOutput, error) {
-	if err := s.http.limits.allowAddress(s.http.limits.logins, in.address); err != nil {
+	if err := s.http.limits.allowAddress(ctx, s.http.limits.logins, in.address); err != nil {
 		return nil, err
 	}
 	r, err := s.logic.Refresh(ctx, &logicpb.RefreshRequest{RefreshToken: in.Body.RefreshToken, ClientAddress: in.address})

@@ -65,7 +65,7 @@ func (s *Server) caller(ctx context.Context, authorization string) (Caller, erro
 	if err != nil {
 		return Caller{}, err
 	}
-	if err := s.http.limits.allowUser(s.http.limits.calls, identity.GetUserId()); err != nil {
+	if err := s.http.limits.allowUser(ctx, s.http.limits.calls, identity.GetUserId()); err != nil {
 		return Caller{}, err
 	}
 	return Caller{userID: identity.GetUserId(), sessionID: identity.GetSessionId()}, nil

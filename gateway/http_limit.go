@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/netip"
 	"strconv"
 	"time"
@@ -12,32 +13,32 @@ import (
 // httpLimits are the rates of the HTTP API; that of sends is shared with the WebSocket.
 type httpLimits struct {
 	exempt    []netip.Prefix
-	requests  *limit.Limiter // of an address
-	logins    *limit.Limiter // of an address
-	registers *limit.Limiter // of an address
-	calls     *limit.Limiter // of a user
+	requests  limit.Limiter // of an address
+	logins    limit.Limiter // of an address
+	registers limit.Limiter // of an address
+	calls     limit.Limiter // of a user
 }
 
 func newHTTPLimits(c LimitsConfig) *httpLimits {
-	bucket := func(rate float64, burst int) *limit.Limiter {
-		return limit.New(limit.Config{Rate: rate, Burst: burst}, maxLimitKeys)
+	bucket := func(name string, rate float64, burst int) limit.Limiter {
+		return c.Maker.New(name, limit.Config{Rate: rate, Burst: burst}, maxLimitKeys)
 	}
 	return &httpLimits{
 		exempt:    parsePrefixes(c.ExemptAddresses),
-		requests:  bucket(c.RequestRate, c.RequestBurst),
-		logins:    bucket(c.LoginRate, c.LoginBurst),
-		registers: bucket(c.RegisterRate, c.RegisterBurst),
-		calls:     bucket(c.CallRate, c.CallBurst),
+		requests:  bucket("requests", c.RequestRate, c.RequestBurst),
+		logins:    bucket("logins", c.LoginRate, c.LoginBurst),
+		registers: bucket("registers", c.RegisterRate, c.RegisterBurst),
+		calls:     bucket("calls", c.CallRate, c.CallBurst),
 	}
 }
 
 // allowAddress takes a token of an address: errs.RateLimited when there is none.
-func (l *httpLimits) allowAddress(by *limit.Limiter, address string) error {
+func (l *httpLimits) allowAddress(ctx context.Context, by limit.Limiter, address string) error {
 	key, exempt := l.addressKey(address)
 	if exempt {
 		return nil
 	}
-	return limited(by.Allow(key))
+	return limited(by.Allow(ctx, key))
 }
 
 // addressKey is what an address is limited as: itself, or the /64 of an IPv6
@@ -59,8 +60,8 @@ func (l *httpLimits) addressKey(address string) (key string, exempt bool) {
 }
 
 // allowUser takes a token of a user: errs.RateLimited when there is none.
-func (l *httpLimits) allowUser(by *limit.Limiter, userID int64) error {
-	return limited(by.Allow(strconv.FormatInt(userID, 10)))
+func (l *httpLimits) allowUser(ctx context.Context, by limit.Limiter, userID int64) error {
+	return limited(by.Allow(ctx, strconv.FormatInt(userID, 10)))
 }
 
 func limited(ok bool, retryAfter time.Duration) error {

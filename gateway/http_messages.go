@@ -69,7 +69,7 @@ func (s *Server) sendMessage(ctx context.Context, in *sendInput) (*messageOutput
 	if err := s.checkContent(in.Body.Content); err != nil {
 		return nil, err
 	}
-	if err := s.allowSend(in.userID); err != nil {
+	if err := s.allowSend(ctx, in.userID); err != nil {
 		return nil, err
 	}
 	m := &repopb.NewMessage{

@@ -102,7 +102,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		address := s.clientAddress(r)
 		if r.URL.Path != healthPath && r.URL.Path != readyPath {
-			if err := s.http.limits.allowAddress(s.http.limits.requests, address); err != nil {
+			if err := s.http.limits.allowAddress(r.Context(), s.http.limits.requests, address); err != nil {
 				writeError(w, r, err)
 				return
 			}

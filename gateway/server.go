@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -28,8 +29,8 @@ type Server struct {
 	log      *slog.Logger
 	reg      prometheus.Registerer
 	handler  http.Handler
-	connects *limit.Limiter
-	sends    *limit.Limiter
+	connects limit.Limiter
+	sends    limit.Limiter
 	exempt   []netip.Prefix
 	http     httpSide
 
@@ -52,8 +53,8 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 	}
 	s := &Server{
 		cfg: cfg, hub: hub, logic: logic, bus: b, log: log, reg: reg,
-		connects:        limit.New(limit.Config{Rate: cfg.Limits.ConnectRate, Burst: cfg.Limits.ConnectBurst}, maxLimitKeys),
-		sends:           limit.New(limit.Config{Rate: cfg.Limits.SendRate, Burst: cfg.Limits.SendBurst}, maxLimitKeys),
+		connects:        cfg.Limits.Maker.New("connects", limit.Config{Rate: cfg.Limits.ConnectRate, Burst: cfg.Limits.ConnectBurst}, maxLimitKeys),
+		sends:           cfg.Limits.Maker.New("sends", limit.Config{Rate: cfg.Limits.SendRate, Burst: cfg.Limits.SendBurst}, maxLimitKeys),
 		unauthenticated: map[string]int{},
 	}
 	for _, a := range cfg.Limits.ExemptAddresses {
@@ -77,8 +78,8 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // allowSend takes one send from a user's rate: RateLimited when it is used up.
-func (s *Server) allowSend(userID int64) error {
-	if ok, after := s.sends.Allow(strconv.FormatInt(userID, 10)); !ok {
+func (s *Server) allowSend(ctx context.Context, userID int64) error {
+	if ok, after := s.sends.Allow(ctx, strconv.FormatInt(userID, 10)); !ok {
 		return errs.New(errs.RateLimited, "too many messages").RetryAfter(after)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (s *Server) mayConnect(r *http.Request, address string) error {
 		return errDraining
 	}
 	if s.limited(address) {
-		if ok, after := s.connects.Allow(address); !ok {
+		if ok, after := s.connects.Allow(r.Context(), address); !ok {
 			return errs.New(errs.RateLimited, "too many connects").RetryAfter(after)
 		}
 	}

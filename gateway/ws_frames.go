@@ -134,7 +134,7 @@ func (s *Server) origin(c *conn, f *wire.Frame, sessionID int64) *gatewaypb.Orig
 
 // doMessage hands a message on; its ack or error comes through Deliver.
 func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) error {
-	if err := s.allowSend(userID); err != nil {
+	if err := s.allowSend(s.deadline.context(time.Now()), userID); err != nil {
 		s.hub.metrics.limited.Inc()
 		return err
 	}

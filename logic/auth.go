@@ -24,7 +24,7 @@ func (s *Service) Authenticate(ctx context.Context, r *logicpb.AuthenticateReque
 		return nil, err
 	}
 	account := accountKey(r.GetUsername())
-	release, err := s.takeTry(account, r.GetClientAddress())
+	release, err := s.takeTry(ctx, account, r.GetClientAddress())
 	if err != nil {
 		s.metrics.logins.WithLabelValues("limited").Inc()
 		return nil, err
@@ -57,25 +57,26 @@ func loginOutcome(err error) string {
 // takeTry takes one try of an account and of an address before the work is done, so that many at once count as many.
 // release gives back what was no failure: a success forgets those of the account, and what the server could not decide
 // counts for neither. Without an address (the operator's socket) only the account counts.
-func (s *Service) takeTry(account, address string) (release func(error), err error) {
+func (s *Service) takeTry(ctx context.Context, account, address string) (release func(error), err error) {
 	if address != "" {
-		if ok, wait := s.byAddress.Allow(address); !ok {
+		if ok, wait := s.byAddress.Allow(ctx, address); !ok {
 			return nil, errs.New(errs.RateLimited, "too many failed logins from this address").RetryAfter(wait)
 		}
 	}
-	if ok, wait := s.byAccount.Allow(account); !ok {
+	if ok, wait := s.byAccount.Allow(ctx, account); !ok {
 		return nil, errs.New(errs.RateLimited, "too many failed logins of this account").RetryAfter(wait)
 	}
+	ctx = context.WithoutCancel(ctx)
 	return func(err error) {
 		switch errs.CodeOf(err) {
 		case errs.OK:
-			s.byAccount.Reset(account)
+			s.byAccount.Reset(ctx, account)
 		case errs.Unauthorized:
 			return
 		default:
-			s.byAccount.Give(account)
+			s.byAccount.Give(ctx, account)
 		}
-		s.byAddress.Give(address)
+		s.byAddress.Give(ctx, address)
 	}, nil
 }
 

@@ -38,6 +38,7 @@ type Config struct {
 
 // LoginConfig limits failed logins. Rates are per second.
 type LoginConfig struct {
+	Maker   limit.Maker  `koanf:"-"` // of the limits; nil: they are this process's own
 	Account limit.Config `koanf:"account"`
 	Address limit.Config `koanf:"address"`
 }

@@ -38,8 +38,8 @@ type Service struct {
 	log       *slog.Logger
 	keys      *token.Keys
 	passwords hasher
-	byAccount *limit.Limiter
-	byAddress *limit.Limiter
+	byAccount limit.Limiter
+	byAddress limit.Limiter
 	seen      *lastSeen
 	metrics   metrics
 	now       func() time.Time
@@ -57,8 +57,8 @@ func New(cfg Config, repo repopb.RepoServiceServer, gateways gatewaypb.GatewaySe
 	s := &Service{
 		cfg: cfg, repo: repo, gateways: gateways, bus: b, log: log, keys: keys,
 		passwords: password.New(cfg.Password),
-		byAccount: limit.New(cfg.Login.Account, limitedKeys),
-		byAddress: limit.New(cfg.Login.Address, limitedKeys),
+		byAccount: cfg.Login.Maker.New("login-account", cfg.Login.Account, limitedKeys),
+		byAddress: cfg.Login.Maker.New("login-address", cfg.Login.Address, limitedKeys),
 		metrics:   newMetrics(reg),
 		now:       time.Now,
 	}

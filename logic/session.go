@@ -78,7 +78,7 @@ func (s *Service) ChangePassword(ctx context.Context, r *logicpb.ChangePasswordR
 		return nil, err
 	}
 	account := accountKey(user.GetUsername())
-	release, err := s.takeTry(account, "")
+	release, err := s.takeTry(ctx, account, "")
 	if err != nil {
 		return nil, err
 	}

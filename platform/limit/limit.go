@@ -1,12 +1,13 @@
 // Package limit bounds how often something may happen: token buckets, one for
-// each key (an address, a user) or one inside its owner (a connection).
+// each key (an address, a user) or one inside its owner (a connection). Those
+// with keys are of one process, or of all that share a Redis; every
+// implementation passes limittest.
 package limit
 
 import (
-	"container/list"
+	"context"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 )
 
@@ -54,103 +55,27 @@ func (b *Bucket) Allow(c Config, now time.Time) (ok bool, retryAfter time.Durati
 	return b.Take(c, now, 1)
 }
 
-// shards keep unrelated keys from waiting for each other.
-const shards = 16
-
-// Limiter has a bucket for each key. It remembers a bounded number of keys and forgets the one that was quiet longest,
-// which is then as good as new: choose the bound so that a forgotten bucket had time to fill.
-type Limiter struct {
-	cfg    Config
-	now    func() time.Time
-	shards [shards]shard
+// Limiter has a bucket for each key. Its answers never fail: what cannot be asked is answered by what this process alone
+// has let pass.
+type Limiter interface {
+	// Allow takes a token of key's bucket, or tells how long to wait for one.
+	Allow(ctx context.Context, key string) (ok bool, retryAfter time.Duration)
+	// Check is Allow without taking the token: for limits that count failures only.
+	Check(ctx context.Context, key string) (ok bool, retryAfter time.Duration)
+	// Give puts back a token that Allow took.
+	Give(ctx context.Context, key string)
+	// Reset fills key's bucket.
+	Reset(ctx context.Context, key string)
 }
 
-type shard struct {
-	mu      sync.Mutex // guards what follows
-	max     int
-	order   *list.List // of *entry, the quietest last
-	buckets map[string]*list.Element
-}
+// Maker makes limiters. name is another one for each, and the same in every process. A process remembers at most maxKeys
+// keys of it and forgets the one that was quiet longest: choose the bound so that a forgotten bucket had time to fill.
+type Maker func(name string, cfg Config, maxKeys int) Limiter
 
-type entry struct {
-	key    string
-	bucket Bucket
-}
-
-// New returns a limiter for at most maxKeys keys (rounded up to a multiple of 16).
-func New(cfg Config, maxKeys int) *Limiter { return NewWithClock(cfg, maxKeys, time.Now) }
-
-// NewWithClock is New with another clock, for tests.
-func NewWithClock(cfg Config, maxKeys int, now func() time.Time) *Limiter {
-	l := &Limiter{cfg: cfg, now: now}
-	for i := range l.shards {
-		l.shards[i] = shard{max: max(1, (maxKeys+shards-1)/shards), order: list.New(), buckets: map[string]*list.Element{}}
+// New makes a limiter; a nil Maker makes those of one process.
+func (m Maker) New(name string, cfg Config, maxKeys int) Limiter {
+	if m == nil {
+		return NewEmbedded(cfg, maxKeys)
 	}
-	return l
-}
-
-// Allow takes a token of key's bucket, or tells how long to wait for one.
-func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) { return l.take(key, 1) }
-
-// Check is Allow without taking the token: for limits that count failures only.
-func (l *Limiter) Check(key string) (ok bool, retryAfter time.Duration) { return l.take(key, 0) }
-
-// Give puts back a token that Allow took.
-func (l *Limiter) Give(key string) {
-	s := l.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.buckets[key]; ok {
-		bucket := &e.Value.(*entry).bucket
-		bucket.used = math.Max(0, bucket.used-1)
-	}
-}
-
-// Reset fills key's bucket.
-func (l *Limiter) Reset(key string) {
-	s := l.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e, ok := s.buckets[key]; ok {
-		s.order.Remove(e)
-		delete(s.buckets, key)
-	}
-}
-
-func (l *Limiter) take(key string, n float64) (bool, time.Duration) {
-	s := l.shard(key)
-	now := l.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e, ok := s.buckets[key]
-	switch {
-	case ok:
-		s.order.MoveToFront(e)
-	case n == 0:
-		return true, 0
-	default:
-		if s.order.Len() >= s.max {
-			oldest := s.order.Back()
-			delete(s.buckets, oldest.Value.(*entry).key)
-			s.order.Remove(oldest)
-		}
-		e = s.order.PushFront(&entry{key: key})
-		s.buckets[key] = e
-	}
-	bucket := &e.Value.(*entry).bucket
-	if n > 0 {
-		return bucket.Take(l.cfg, now, n)
-	}
-	// Would one token be there?
-	probe := *bucket
-	return probe.Take(l.cfg, now, 1)
-}
-
-// shard picks by FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/.
-func (l *Limiter) shard(key string) *shard {
-	h := uint32(2166136261)
-	for i := range len(key) {
-		h = (h ^ uint32(key[i])) * 16777619
-	}
-	return &l.shards[h%shards]
+	return m(name, cfg, maxKeys)
 }
