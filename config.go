@@ -15,28 +15,34 @@ import (
 	"github.com/gochat-im/gochat/gateway"
 	"github.com/gochat-im/gochat/logic"
 	"github.com/gochat-im/gochat/platform/bus/embedded"
+	"github.com/gochat-im/gochat/platform/cache"
 	"github.com/gochat-im/gochat/platform/config"
+	"github.com/gochat-im/gochat/platform/redis"
+	"github.com/gochat-im/gochat/platform/registry"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/task"
 )
 
 // Config is every setting of the program. config.yaml documents each.
 type Config struct {
-	Listen          string          `koanf:"listen"`
-	PrivateListen   string          `koanf:"private_listen"`
-	DataDir         string          `koanf:"data_dir"`
-	ShutdownTimeout time.Duration   `koanf:"shutdown_timeout"`
-	Store           string          `koanf:"store"`
-	Bus             string          `koanf:"bus"`
-	Cache           string          `koanf:"cache"`
-	Roles           RolesConfig     `koanf:"roles"`
-	Log             LogConfig       `koanf:"log"`
-	EmbeddedBus     embedded.Config `koanf:"embedded_bus"`
-	Delivery        DeliveryConfig  `koanf:"delivery"`
-	Gateway         gateway.Config  `koanf:"gateway"`
-	Logic           logic.Config    `koanf:"logic"`
-	Repo            repo.Config     `koanf:"repo"`
-	Task            task.Config     `koanf:"task"`
+	Listen          string             `koanf:"listen"`
+	PrivateListen   string             `koanf:"private_listen"`
+	DataDir         string             `koanf:"data_dir"`
+	ShutdownTimeout time.Duration      `koanf:"shutdown_timeout"`
+	Store           string             `koanf:"store"`
+	Bus             string             `koanf:"bus"`
+	Cache           string             `koanf:"cache"`
+	Roles           RolesConfig        `koanf:"roles"`
+	Log             LogConfig          `koanf:"log"`
+	EmbeddedBus     embedded.Config    `koanf:"embedded_bus"`
+	Redis           redis.Config       `koanf:"redis"`
+	Registry        registry.Config    `koanf:"registry"`
+	SharedCache     cache.SharedConfig `koanf:"shared_cache"`
+	Delivery        DeliveryConfig     `koanf:"delivery"`
+	Gateway         gateway.Config     `koanf:"gateway"`
+	Logic           logic.Config       `koanf:"logic"`
+	Repo            repo.Config        `koanf:"repo"`
+	Task            task.Config        `koanf:"task"`
 }
 
 // RolesConfig says which roles run in this process.
@@ -70,6 +76,9 @@ func defaultConfig() Config {
 		Roles:           RolesConfig{Run: allRoles},
 		Log:             LogConfig{Level: "info", Format: "text"},
 		EmbeddedBus:     embedded.DefaultConfig(),
+		Redis:           redis.DefaultConfig(),
+		Registry:        registry.DefaultConfig(),
+		SharedCache:     cache.DefaultSharedConfig(),
 		Delivery:        DeliveryConfig{LargeGroupThreshold: 500},
 		Gateway:         gateway.DefaultConfig(),
 		Logic:           logic.DefaultConfig(),
@@ -97,11 +106,16 @@ func (c Config) validate() error {
 	if c.ShutdownTimeout <= 0 {
 		return errors.New("shutdown_timeout: must be positive")
 	}
-	for _, choice := range []struct{ setting, value, only string }{
-		{"store", c.Store, "sqlite"}, {"bus", c.Bus, "embedded"}, {"cache", c.Cache, "embedded"},
+	for _, choice := range []struct {
+		setting, value string
+		known          []string
+	}{
+		{"store", c.Store, []string{"sqlite"}},
+		{"bus", c.Bus, []string{"embedded"}},
+		{"cache", c.Cache, []string{"embedded", "redis"}},
 	} {
-		if choice.value != choice.only {
-			return fmt.Errorf("%s: %q is not supported by this version; it must be %q", choice.setting, choice.value, choice.only)
+		if !slices.Contains(choice.known, choice.value) {
+			return fmt.Errorf("%s: %q is not one of %s", choice.setting, choice.value, strings.Join(choice.known, ", "))
 		}
 	}
 	if err := c.Roles.validate(); err != nil {
@@ -121,6 +135,9 @@ func (c Config) validate() error {
 		config interface{ Validate() error }
 	}{
 		{"embedded_bus", c.EmbeddedBus},
+		{"redis", c.Redis},
+		{"registry", c.Registry},
+		{"shared_cache", c.SharedCache},
 		{"gateway", c.Gateway},
 		{"logic", c.Logic},
 		{"repo", c.Repo},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 
@@ -49,6 +50,7 @@ func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
 				return embedded.New(cfg.EmbeddedBus, log, reg)
 			},
 		),
+		sharing(cfg),
 		repo.Local(cfg.Repo),
 		gateway.Local(cfg.Gateway),
 		logic.Local(cfg.Logic),
@@ -83,13 +85,17 @@ func adminSocket(path string) fx.Option {
 
 // front serves the public and the private listener; it starts last and stops first.
 func front(cfg Config, on listeners) fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, reg *prometheus.Registry, server *gateway.Server, r repopb.RepoServiceServer) {
+	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, reg *prometheus.Registry, server *gateway.Server, r repopb.RepoServiceServer, shared condition) {
 		ready := func(ctx context.Context) error {
 			_, err := r.Stats(ctx, &repopb.Empty{})
 			return err
 		}
 		server.SetReady(ready)
-		details := func(ctx context.Context) map[string]error { return map[string]error{"store": ready(ctx)} }
+		details := func(ctx context.Context) map[string]error {
+			all := map[string]error{"store": ready(ctx)}
+			maps.Copy(all, shared())
+			return all
+		}
 
 		public := gateway.NewHTTPServer(cfg.Gateway.HTTP, server.Handler(), log)
 		if on.private != nil {

@@ -60,6 +60,13 @@ func TestPrivateHandler(t *testing.T) {
 	if code, body := call("/readyz"); code != http.StatusOK || !strings.Contains(body, `"store":"ok"`) {
 		t.Errorf("/readyz: %d %s", code, body)
 	}
+	down = obs.Degraded(errors.New("cache is gone"))
+	if code, body := call("/readyz"); code != http.StatusOK || !strings.Contains(body, "degraded: cache is gone") {
+		t.Errorf("/readyz when degraded: %d %s", code, body)
+	}
+	if err := obs.Degraded(nil); err != nil {
+		t.Errorf("Degraded(nil) = %v", err)
+	}
 	down = errors.New("disk is gone")
 	if code, body := call("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "disk is gone") {
 		t.Errorf("/readyz when down: %d %s", code, body)

@@ -3,6 +3,7 @@ package obs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/pprof"
 
@@ -36,13 +37,31 @@ func PrivateHandler(reg *prometheus.Registry, ready func(ctx context.Context) ma
 		for name, err := range ready(r.Context()) {
 			parts[name] = "ok"
 			if err != nil {
-				status, parts[name] = http.StatusServiceUnavailable, err.Error()
+				parts[name] = err.Error()
+				if _, works := errors.AsType[degraded](err); !works {
+					status = http.StatusServiceUnavailable
+				}
 			}
 		}
 		writeStatus(w, status, parts)
 	})
 	return mux
 }
+
+// degraded is the error of a part that the process works without.
+type degraded struct{ error }
+
+// Degraded marks the error of a part whose absence readiness tells of, without taking the process out of service. Nil
+// stays nil.
+func Degraded(err error) error {
+	if err == nil {
+		return nil
+	}
+	return degraded{err}
+}
+
+func (d degraded) Error() string { return "degraded: " + d.error.Error() }
+func (d degraded) Unwrap() error { return d.error }
 
 func writeStatus(w http.ResponseWriter, status int, parts map[string]string) {
 	w.Header().Set("Content-Type", "application/json")
