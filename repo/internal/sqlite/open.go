@@ -10,9 +10,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,6 +23,7 @@ import (
 	"github.com/pressly/goose/v3/database"
 	"github.com/prometheus/client_golang/prometheus"
 	driver "modernc.org/sqlite" // also the driver that migrations run on
+	sqlite3 "modernc.org/sqlite/lib"
 
 	migrations "github.com/gochat-im/gochat/migrations/sqlite"
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
@@ -141,7 +144,8 @@ func configure(c *conn, cacheBytes int64, pragmas ...string) error {
 	return nil
 }
 
-// Migrate brings the database at path to the newest schema.
+// Migrate brings the database at path to the newest schema. It refuses one
+// that is damaged, and one of a newer version, which it would not understand.
 func Migrate(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -151,7 +155,8 @@ func Migrate(ctx context.Context, path string) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	f.Close()
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)")
+	name := (&url.URL{Path: path}).EscapedPath() // a folder may be called anything
+	db, err := sql.Open("sqlite", "file:"+name+"?_pragma=journal_mode(wal)&_pragma=busy_timeout(10000)")
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -160,10 +165,28 @@ func Migrate(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
+	version, known, err := p.GetVersions(ctx)
+	if err != nil {
+		return unreadable(path, err)
+	}
+	if version > known {
+		return fmt.Errorf("%s is of a newer version of GoChat: its schema has version %d, this program knows 1 to %d", path, version, known)
+	}
 	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate the database: %w", err)
+		return unreadable(path, fmt.Errorf("migrate the database: %w", err))
 	}
 	return nil
+}
+
+// unreadable tells an operator which file is damaged, and what to do about it.
+func unreadable(path string, err error) error {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+			return fmt.Errorf("%s is damaged: move it away and restore a backup (gochat admin restore): %w", path, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // Head implements sqlstore.Engine.
