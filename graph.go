@@ -103,7 +103,7 @@ func front(cfg Config, on listeners) fx.Option {
 			private.ReadTimeout, private.WriteTimeout = 0, 0 // a CPU profile takes as long as it was asked to
 			lc.Append(serveHook(log, private, on.private))
 		}
-		hook := serveHook(log, public, gateway.NewListener(on.public))
+		hook := serveHook(log, public, gateway.NewListener(on.public, log))
 		stop := hook.OnStop
 		hook.OnStop = func(ctx context.Context) error {
 			return errors.Join(server.Drain(ctx), stop(ctx))

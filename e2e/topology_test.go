@@ -40,6 +40,9 @@ func topologies() []topology {
 			"backup and restore":      testBackupAndRestore,
 			"the operator's commands": testAdminWithAndWithoutServer,
 			"one process a folder":    testDataFolderBelongsToOne,
+			"the disk is full":        testFullDisk,
+			"a damaged database":      testDamagedDatabase,
+			"killed during a backup":  testKillDuringBackup,
 			"keys are generated":      testKeysAreGeneratedAndPrivate,
 		},
 	}}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -14,13 +15,21 @@ import (
 )
 
 // NewListener wraps the listener of the public server, so that what net/http
-// refuses by itself, before any handler sees a request, has the one shape of errors too.
-func NewListener(l net.Listener) net.Listener { return refusalListener{l} }
+// refuses by itself, before any handler sees a request, has the one shape of
+// errors too, and an operator reads that no more connections can be taken.
+func NewListener(l net.Listener, log *slog.Logger) net.Listener { return refusalListener{l, log} }
 
-type refusalListener struct{ net.Listener }
+type refusalListener struct {
+	net.Listener
+	log *slog.Logger
+}
 
+// Accept implements net.Listener. net/http waits up to a second before it tries again.
 func (l refusalListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		l.log.Warn("accept a connection", "error", err)
+	}
 	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
 		return refusalConn{tcp}, nil
 	}
