@@ -238,3 +238,20 @@ func TestGracefulStop(t *testing.T) {
 	}
 	<-stopped // stop has looked at the exit code
 }
+
+// Who holds more than the server has is told that it has to begin anew.
+func TestSyncOfAnotherServersPosition(t *testing.T) {
+	t.Parallel()
+	s := deploy(t)
+	a, b := register(t, s, "alice"), register(t, s, "bob")
+	chat := single(t, a, b)
+	a.say(t, chat, "only this")
+	w := b.dial(t)
+	w.send(t, `{"type":"sync","data":{"conversations":{"`+chat+`":2}}}`)
+	if code, _ := w.closeCode(t); code != 4101 {
+		t.Errorf("closed with %d, want 4101", code)
+	}
+	w = b.dial(t)
+	w.send(t, `{"type":"sync","data":{"conversations":{"`+chat+`":1}}}`)
+	w.until(t, "sync")
+}

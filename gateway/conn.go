@@ -70,14 +70,12 @@ type conn struct {
 	suspended   map[int64]*liveHold // by conversation: kept while a removal is under way
 	authBy      int64               // unix milliseconds, 0: authenticated
 	expiresAt   int64               // of the token
-	seenUntil   int64               // when seen is dropped
 	unconfirmed *unconfirmed        // nil: nothing
 	decidedBy   int64               // when the suspensions must have ended; 0: there is none
 	closeAt     int64               // 0: not closing
 	closeCode   int32
 	scheduled   bool // a flusher will come, or a slow writer is at work
 	pinged      bool
-	busy        bool // the reader is at work for the client, not waiting for it
 	gone        bool // out of the hub
 	closing     bool // takes no frames any more
 	closeDrain  bool // close the socket once the queue is empty
@@ -142,11 +140,9 @@ func (c *conn) enqueueLocked(f *outFrame) bool {
 
 // enqueueEvent queues an entry of a log that is not held back.
 func (c *conn) enqueueEvent(f *outFrame) bool {
-	if c.seen != nil {
-		c.seen.add(f.conversation, f.seq)
-	}
 	_, behind := c.behind[f.conversation]
 	if !behind && c.queued+len(f.wire) <= c.hub.cfg.WebSocket.QueueBodyBytes {
+		c.sawLocked(f.conversation, f.seq)
 		c.note(f)
 		return c.push(f)
 	}
@@ -159,6 +155,14 @@ func (c *conn) enqueueEvent(f *outFrame) bool {
 	}
 	c.behind[f.conversation] = max(c.behind[f.conversation], f.seq)
 	return c.schedule()
+}
+
+// sawLocked remembers that the client has an entry without a sync.
+func (c *conn) sawLocked(conversation, seq int64) {
+	if c.seen == nil {
+		c.seen = &seenSeqs{}
+	}
+	c.seen.add(conversation, seq)
 }
 
 // Conversations that one socket may be behind in before it is closed instead.
@@ -272,11 +276,4 @@ func (c *conn) identity() (userID, sessionID int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.userID, c.sessionID
-}
-
-func (c *conn) setBusy(v bool) {
-	c.mu.Lock()
-	c.busy = v
-	c.mu.Unlock()
-	c.lastRead.Store(time.Now().UnixMilli())
 }

@@ -17,7 +17,9 @@ const (
 	codePingTimeout      = 4004
 	codeGap              = 4006
 	codeTokenExpired     = 4100
+	codeStateInvalid     = 4101
 	codeRateLimited      = 4200
+	codeOverloaded       = 4201
 	codeInvalidToken     = 4500
 	codeProtocol         = 4501
 	codeAuthTimeout      = 4502

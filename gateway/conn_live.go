@@ -2,39 +2,58 @@ package gateway
 
 import "slices"
 
-// seenSeqs remembers what a socket got before its first sync, so that the sync
-// does not send it again. It is bounded: what does not fit may come twice, which
-// a client ignores.
+// seenSeqs remembers which entries a socket got live, so that a sync does not
+// send them again. What comes in order costs one range a conversation. It is
+// bounded: what is forgotten may come twice, which a client ignores.
 type seenSeqs struct {
-	ranges map[int64][]seqRange
-	count  int
+	conversation int64 // of the last entry…
+	last         *seqRange
+	ranges       map[int64][]*seqRange
+	count        int
 }
 
 type seqRange struct{ from, to int64 }
 
-const maxSeen = 4096
+const maxSeen = 512
 
 func (s *seenSeqs) add(conversation, seq int64) {
+	if s.last != nil && s.conversation == conversation && s.last.to+1 == seq {
+		s.last.to = seq
+		return
+	}
 	list := s.ranges[conversation]
 	if n := len(list); n > 0 && list[n-1].to+1 == seq {
 		list[n-1].to = seq
+		s.conversation, s.last = conversation, list[n-1]
 		return
 	}
 	if s.count >= maxSeen {
-		return
+		s.forgetOne()
+		list = s.ranges[conversation]
 	}
 	if s.ranges == nil {
-		s.ranges = map[int64][]seqRange{}
+		s.ranges = map[int64][]*seqRange{}
 	}
 	s.count++
-	s.ranges[conversation] = append(list, seqRange{seq, seq})
+	s.conversation, s.last = conversation, &seqRange{seq, seq}
+	s.ranges[conversation] = append(list, s.last)
+}
+
+// forgetOne makes room, at the cost of any conversation.
+func (s *seenSeqs) forgetOne() {
+	for conversation, list := range s.ranges {
+		s.count -= len(list)
+		delete(s.ranges, conversation)
+		s.last = nil
+		return
+	}
 }
 
 func (s *seenSeqs) has(conversation, seq int64) bool {
 	if s == nil {
 		return false
 	}
-	return slices.ContainsFunc(s.ranges[conversation], func(r seqRange) bool { return r.from <= seq && seq <= r.to })
+	return slices.ContainsFunc(s.ranges[conversation], func(r *seqRange) bool { return r.from <= seq && seq <= r.to })
 }
 
 // liveHold keeps live events back while a sync runs. Guarded by conn.mu.
@@ -43,6 +62,7 @@ type liveHold struct {
 	bytes      int
 	overflowed bool          // some were forgotten: the sync must look again
 	drained    chan struct{} // gets a token when the queue is empty or the socket closes
+	next       []*syncAsk    // the syncs that wait for this one's end
 }
 
 func (h *liveHold) hold(f *outFrame, limit int) {

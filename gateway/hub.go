@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -110,12 +109,9 @@ func (h *Hub) register(c *conn, userID, sessionID, expiresAt int64) bool {
 	if n >= h.cfg.Limits.ConnectionsPerUser {
 		return false
 	}
-	now := time.Now().UnixMilli()
 	c.mu.Lock()
 	c.userID, c.sessionID, c.expiresAt = userID, sessionID, expiresAt
 	c.authBy = 0
-	c.seen = &seenSeqs{}
-	c.seenUntil = now + seenFor.Milliseconds()
 	c.mu.Unlock()
 	c.nextOfUser = s.first[userID]
 	s.first[userID] = c
@@ -125,10 +121,6 @@ func (h *Hub) register(c *conn, userID, sessionID, expiresAt int64) bool {
 	}
 	return true
 }
-
-// How long a connection may take for its first sync before the sync may repeat
-// what came live before it.
-const seenFor = 30 * time.Second
 
 // remove forgets a connection.
 func (h *Hub) remove(c *conn) {
@@ -212,12 +204,9 @@ func (h *Hub) alarm(c *conn, now int64) int64 {
 	beat := h.cfg.WebSocket.Heartbeat.Milliseconds()
 	quiet := beat + beat/2
 	c.mu.Lock()
-	if c.seenUntil != 0 && now >= c.seenUntil && c.sync == nil {
-		c.seen, c.seenUntil = nil, 0
-	}
 	last := c.lastRead.Load()
-	if c.busy {
-		last = now
+	if c.sync != nil {
+		last = now // the client takes what it has asked for
 	}
 	if last+quiet > now {
 		c.pinged = false
@@ -260,7 +249,7 @@ func (c *conn) nextAlarm(now, last, quiet, beat int64) int64 {
 	if c.pinged {
 		next += beat / 2
 	}
-	for _, due := range [...]int64{c.authBy, c.expiresAt, c.seenUntil, c.decidedBy} {
+	for _, due := range [...]int64{c.authBy, c.expiresAt, c.decidedBy} {
 		if due != 0 {
 			next = min(next, due)
 		}

@@ -50,7 +50,6 @@ func fanoutHub(b *testing.B, n int) (h *Hub, users []int64, received *atomic.Int
 		c.lastRead.Store(time.Now().UnixMilli())
 		h.add(c)
 		h.register(c, int64(i+1), 1, time.Now().Add(time.Hour).UnixMilli())
-		c.seen = nil
 		users = append(users, int64(i+1))
 		b.Cleanup(func() { c.abort(); far.Close() })
 	}
@@ -122,7 +121,6 @@ func BenchmarkEnqueue(b *testing.B) {
 		c := &conn{id: h.nextID(), hub: h, wheelSlot: noSlot, scheduled: true}
 		h.add(c)
 		h.register(c, int64(i+1), 1, 0)
-		c.seen = nil
 		users = append(users, int64(i+1))
 	}
 	all := h.all()

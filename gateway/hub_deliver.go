@@ -104,9 +104,7 @@ func (d *delivering) result(r *gatewaypb.Result) {
 	}
 	e := r.GetEvent()
 	c.mu.Lock()
-	if c.seen != nil {
-		c.seen.add(e.GetConversationId(), e.GetSeq()) // the client has it by this answer
-	}
+	c.sawLocked(e.GetConversationId(), e.GetSeq()) // the client has it by this answer
 	c.mu.Unlock()
 	c.answer(d, wire.AppendAck(wire.NewText(256), o.GetFrameId(), clientID, e, r.GetDuplicate()))
 }

@@ -179,7 +179,7 @@ func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity, to
 	large, err := s.logic.GetLargeGroups(ctx, &repopb.GetLargeGroupsRequest{UserId: who.GetUserId()})
 	if err != nil {
 		s.log.WarnContext(ctx, "Load the large groups of a user", "user_id", who.GetUserId(), "error", err)
-		return closing{code: codeServerError, reason: "try again", purge: true}, false
+		return verdict(err), false
 	}
 	s.hub.addToIndex(c, large.GetConversationIds()...)
 	return closing{}, true
@@ -188,7 +188,11 @@ func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity, to
 // verdict is how a socket whose token was refused is closed.
 func verdict(err error) closing {
 	e := errs.From(err)
-	if e.Code != errs.Unauthorized {
+	switch e.Code {
+	case errs.Unauthorized:
+	case errs.Unavailable, errs.Timeout, errs.RateLimited:
+		return closing{code: codeOverloaded, reason: "the server is overloaded", purge: true}
+	default:
 		return closing{code: codeServerError, reason: "try again", purge: true}
 	}
 	switch e.Details["reason"] {

@@ -30,7 +30,7 @@ func (s *Server) read(c *conn, ws *websocket.Conn) {
 	defer s.hub.remove(c)
 	defer func() {
 		if v := recover(); v != nil {
-			s.log.Error("panic in a socket", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			s.panicked(v)
 			c.end(closing{code: codeServerError, reason: "internal error", purge: true})
 		}
 	}()
@@ -44,6 +44,10 @@ func (s *Server) read(c *conn, ws *websocket.Conn) {
 			return
 		}
 	}
+}
+
+func (s *Server) panicked(v any) {
+	s.log.Error("panic in a socket", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 }
 
 // readEnded closes a connection from which no more frames can be read.

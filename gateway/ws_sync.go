@@ -23,40 +23,89 @@ type syncing struct {
 	sent   map[int64]int64 // by conversation: the last seq that the client has, by this sync or by its word
 	tooFar map[int64]wire.TooFar
 	cursor int64
+	next   *syncAsk // of the connection, known when this one is finished
 }
 
-// doSync answers a sync frame, in the connection's own goroutine: it reads no
-// other frame meanwhile.
+// syncAsk is what a sync frame asks for.
+type syncAsk struct {
+	frameID string
+	request *repopb.GetChangesRequest
+}
+
+// Syncs of one connection that wait for the one that runs; more are refused.
+const maxWaitingSyncs = 4
+
+// doSync starts to answer a sync frame in a goroutine of its own: the
+// connection's other frames do not wait for its end. One sync runs at a time.
 func (s *Server) doSync(c *conn, f *wire.Frame, userID int64) error {
-	req := &repopb.GetChangesRequest{UserId: userID, Have: f.Conversations}
+	ask := &syncAsk{frameID: f.ID, request: &repopb.GetChangesRequest{UserId: userID, Have: f.Conversations}}
 	if f.HasCursor && f.Cursor != "" {
 		since, err := wire.ParseSyncCursor(f.Cursor)
 		if err != nil {
 			return err
 		}
-		req.Since = since
+		ask.request.Since = since
 	}
-	y := &syncing{
-		s: s, c: c, hold: &liveHold{drained: make(chan struct{}, 1)},
-		sent: map[int64]int64{}, tooFar: map[int64]wire.TooFar{},
-	}
-	c.setBusy(true)
-	defer c.setBusy(false)
 	c.mu.Lock()
-	c.sync = y.hold
-	c.mu.Unlock()
-	if err := y.pages(req); err != nil {
-		y.finish(f.ID, false)
-		return err
-	}
-	// Live events that did not fit are in the log by now.
-	for !y.finish(f.ID, true) {
-		if err := y.pages(&repopb.GetChangesRequest{UserId: userID, Since: y.cursor}); err != nil {
-			y.finish(f.ID, false)
-			return err
-		}
+	defer c.mu.Unlock()
+	switch {
+	case c.closing:
+		return nil
+	case c.sync == nil:
+		c.sync = newHold(nil)
+		s.readers.Add(1) // the reader that got the frame counts still
+		go s.runSyncs(c, ask)
+	case len(c.sync.next) >= maxWaitingSyncs:
+		return errs.New(errs.RateLimited, "too many syncs at once").RetryAfter(time.Second)
+	default:
+		c.sync.next = append(c.sync.next, ask)
 	}
 	return nil
+}
+
+func newHold(next []*syncAsk) *liveHold {
+	return &liveHold{drained: make(chan struct{}, 1), next: next}
+}
+
+// runSyncs answers syncs until none waits any more.
+func (s *Server) runSyncs(c *conn, ask *syncAsk) {
+	defer s.readers.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v)
+			c.close(closing{code: codeServerError, reason: "internal error", purge: true})
+		}
+	}()
+	for ask != nil {
+		ask = s.runSync(c, ask)
+	}
+}
+
+// runSync answers one sync and returns the next.
+func (s *Server) runSync(c *conn, ask *syncAsk) (next *syncAsk) {
+	c.mu.Lock()
+	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, tooFar: map[int64]wire.TooFar{}}
+	c.mu.Unlock()
+	err := y.pages(ask.request)
+	// Live events that did not fit are in the log by now.
+	for err == nil && !y.finish(ask.frameID, true) {
+		err = y.pages(&repopb.GetChangesRequest{UserId: ask.request.GetUserId(), Since: y.cursor})
+	}
+	if err != nil {
+		y.finish(ask.frameID, false)
+		y.failed(ask, err)
+	}
+	return y.next
+}
+
+// failed answers a sync that came to no end. A client whose position is not of this
+// log has to begin anew.
+func (y *syncing) failed(ask *syncAsk, err error) {
+	if errs.From(err).Details["reason"] == "state_invalid" {
+		y.c.close(closing{code: codeStateInvalid, reason: "what the client has is not of this server: sync in full"})
+		return
+	}
+	y.s.refuse(y.c, &wire.Frame{ID: ask.frameID}, err)
 }
 
 // pages sends the pages of one run through the changes.
@@ -191,13 +240,13 @@ func (y *syncing) finish(frameID string, answer bool) bool {
 		flush = c.enqueueLocked(controlFrame(wire.AppendObject(wire.NewText(256), "sync", frameID, done)))
 	}
 	c.sync = nil
-	if answer {
-		c.seen, c.seenUntil = nil, 0
-	}
 	for _, f := range y.hold.frames {
 		if f.seq > y.sent[f.conversation] {
 			flush = c.enqueueEvent(f) || flush
 		}
+	}
+	if next := y.hold.next; len(next) > 0 && !c.closing {
+		y.next, c.sync = next[0], newHold(next[1:])
 	}
 	c.mu.Unlock()
 	if flush {

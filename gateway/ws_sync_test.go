@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gochat-im/gochat/gateway/internal/wire"
@@ -152,20 +153,132 @@ func TestSyncFails(t *testing.T) {
 	}
 }
 
+// A second sync of a connection sends what is missing, and nothing that came live.
+func TestSecondSyncRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	answers := [][]*repopb.Event{{event(42, 1)}, {event(42, 2), event(42, 3), event(42, 4), event(42, 5)}}
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		answer := &repopb.GetChangesResponse{Events: answers[0], Cursor: 1000}
+		answers = answers[1:]
+		return answer, nil
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","data":{"conversations":{"42":0}}}`)
+	c.expect("message")
+	c.expect("sync")
+	h.deliver(message(42, 2, 7), message(42, 5, 7)) // 3 and 4 never come
+	for _, seq := range []int{2, 5} {
+		if r := c.expect("message"); r.num("seq") != seq {
+			t.Fatalf("seq %d, want %d", r.num("seq"), seq)
+		}
+	}
+	c.send(`{"type":"sync","data":{"conversations":{"42":2}}}`)
+	for _, seq := range []int{3, 4} {
+		if r := c.expect("message"); r.num("seq") != seq {
+			t.Fatalf("seq %d, want %d", r.num("seq"), seq)
+		}
+	}
+	c.expect("sync")
+	c.nothing()
+}
+
+// A body that a slow socket was spared is not taken for one that it has.
+func TestSyncSendsWhatASlowSocketWasSpared(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *Config) { c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes = 16<<10, 16<<10 })
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		return &repopb.GetChangesResponse{Events: []*repopb.Event{event(42, 1), event(42, 2), event(42, 3)}, Cursor: 1000}, nil
+	}
+	c := h.connect(7, 70)
+	conn := h.hub.ofUser(7)[0]
+	conn.mu.Lock()
+	conn.scheduled = true // so that what follows stays in the queue
+	conn.mu.Unlock()
+	h.deliver(big(42, 1, 7), big(42, 2, 7))
+	h.hub.flusher.push(conn)
+	c.expect("message")
+	if r := c.expect("event"); r.str("kind") != "behind" || r.num("seq") != 2 {
+		t.Fatalf("%s", r.Data)
+	}
+	c.send(`{"type":"sync","data":{"conversations":{"42":1}}}`)
+	for _, seq := range []int{2, 3} {
+		if r := c.expect("message"); r.num("seq") != seq {
+			t.Fatalf("seq %d, want %d", r.num("seq"), seq)
+		}
+	}
+	c.expect("sync")
+}
+
+// Other frames are answered while a sync runs; more syncs wait for their turn, up to a bound.
+func TestSyncKeepsNoOtherFrameWaiting(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	goOn := make(chan struct{})
+	var calls atomic.Int64
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		n := calls.Add(1)
+		<-goOn
+		return &repopb.GetChangesResponse{Cursor: n}, nil
+	}
+	c := h.connect(7, 70)
+	for i := range maxWaitingSyncs + 2 {
+		c.send(fmt.Sprintf(`{"type":"sync","id":"%d","data":{"conversations":{"42":0}}}`, i))
+	}
+	if r := c.expect("error"); r.num("code") != int(errs.RateLimited) || r.ID != fmt.Sprint(maxWaitingSyncs+1) {
+		t.Fatalf("%s %s", r.ID, r.Data)
+	}
+	c.nothing()
+	h.deliver(message(42, 1, 7)) // waits for the sync
+	c.nothing()
+	close(goOn)
+	if r := c.expect("sync"); r.ID != "0" {
+		t.Errorf("answer to %s", r.ID)
+	}
+	c.expect("message")
+	for i := range maxWaitingSyncs {
+		if r := c.expect("sync"); r.ID != fmt.Sprint(i+1) {
+			t.Errorf("answer to %s, want %d", r.ID, i+1)
+		}
+	}
+	c.nothing()
+}
+
+func TestSyncOfAnotherServersPosition(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		return nil, errs.New(errs.Conflict, "the position is not one of this server").With("reason", "state_invalid")
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","data":{"conversations":{"42":9}}}`)
+	if r := c.expectClose(codeStateInvalid); r.fields["reconnect"] != true {
+		t.Errorf("%s", r.Data)
+	}
+}
+
 func TestSeenSeqsAreBounded(t *testing.T) {
 	t.Parallel()
 	var s seenSeqs
 	for seq := int64(1); seq <= 100; seq++ {
 		s.add(1, seq)
+		s.add(2, 2*seq)
 	}
 	s.add(1, 200)
-	if s.count != 2 || !s.has(1, 50) || s.has(1, 150) || !s.has(1, 200) || s.has(2, 1) {
-		t.Errorf("%+v", s)
+	if s.count != 102 || !s.has(1, 50) || s.has(1, 150) || !s.has(1, 200) || !s.has(2, 100) || s.has(2, 101) || s.has(3, 1) {
+		t.Errorf("%d ranges", s.count)
 	}
 	for i := range int64(2 * maxSeen) {
 		s.add(i+10, 5)
+		if !s.has(i+10, 5) {
+			t.Fatalf("the latest is forgotten")
+		}
 	}
-	if s.count != maxSeen {
-		t.Errorf("%d ranges", s.count)
+	n := 0
+	for _, list := range s.ranges {
+		n += len(list)
+	}
+	if s.count > maxSeen || n != s.count {
+		t.Errorf("%d ranges, %d counted", n, s.count)
 	}
 }

@@ -416,3 +416,23 @@ func TestPanicEndsOneSocketOnly(t *testing.T) {
 	c.expectClose(codeServerError)
 	other.nothing()
 }
+
+// Who connects to a server that cannot keep up is told when to come again.
+func TestOverloadedConnect(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	calls := 0
+	h.logic.validate = func(token string) (*logicpb.Identity, error) {
+		if calls++; calls > 1 {
+			return nil, errs.New(errs.Unavailable, "too many wait")
+		}
+		return identityOf(token)
+	}
+	c, _, err := h.dial("?token=7.70", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.expectClose(codeOverloaded); r.fields["reconnect"] != true || r.num("retry_after_ms") < 1000 {
+		t.Errorf("%s", r.Data)
+	}
+}

@@ -4140,7 +4140,7 @@ type GetChangesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"` // grouped by conversation, ascending by seq
 	TooFar        []*TooFar              `protobuf:"bytes,2,rep,name=too_far,json=tooFar,proto3" json:"too_far,omitempty"`
-	Reads         []*ReadPointer         `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`   // own pointers (and peers' in one-to-one) that moved since
+	Reads         []*ReadPointer         `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`   // own pointers (and peers' in one-to-one) that moved since; with have, of the conversations named
 	Hidden        []*Hidden              `protobuf:"bytes,4,rep,name=hidden,proto3" json:"hidden,omitempty"` // what the user hid since
 	Cursor        int64                  `protobuf:"varint,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Next          *GetChangesPosition    `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"` // unset: complete

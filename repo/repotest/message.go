@@ -33,6 +33,7 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"sync by cursor":          testSyncByCursor,
 		"sync by seqs":            testSyncBySeqs,
 		"sync of a left group":    testSyncLeft,
+		"sync of another store":   testSyncOfAnotherStore,
 		"sync against a model":    testSyncModel,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -117,6 +119,39 @@ func testSyncBySeqs(t *testing.T, f *messageFixture) {
 	if got.GetCursor() == 0 {
 		t.Error("no cursor")
 	}
+	if len(got.GetReads()) != 0 {
+		t.Errorf("nobody has read anything, but: %v", got.GetReads())
+	}
+	f.point(t, c, a, 2, statusRead)
+	f.point(t, c, b, 1, statusRead)
+	f.point(t, group, b, 1, statusRead) // not named by the client
+	got = f.sync(t, &repopb.GetChangesRequest{UserId: b, Have: map[int64]int64{c: 0, other: 0}, MaxEvents: 1, MaxPerConversation: 10})
+	read := map[int64]int64{}
+	for _, p := range got.GetReads() {
+		if p.GetConversationId() == c {
+			read[p.GetUserId()] = p.GetSeq()
+		}
+	}
+	if len(got.GetReads()) != 2 || read[a] != 2 || read[b] != 1 {
+		t.Errorf("reads: %v", got.GetReads())
+	}
+}
+
+// A client that holds more than there is has a log of another time, or of another store.
+func testSyncOfAnotherStore(t *testing.T, f *messageFixture) {
+	c, a, b := f.pair(t)
+	last := f.send(t, c, a, "1").GetSeq()
+	for name, r := range map[string]*repopb.GetChangesRequest{
+		"seq":    {Have: map[int64]int64{c: last + 1}},
+		"cursor": {Since: f.cursor(t, b) + 24*time.Hour.Milliseconds()},
+	} {
+		r.UserId = b
+		_, err := f.GetChanges(t.Context(), r)
+		if wantCode(t, name, err, errs.Conflict); errs.From(err).Details["reason"] != "state_invalid" {
+			t.Errorf("%s: details %v", name, errs.From(err).Details)
+		}
+	}
+	f.sync(t, &repopb.GetChangesRequest{UserId: b, Have: map[int64]int64{c: last}})
 }
 
 func testSyncLeft(t *testing.T, f *messageFixture) {

@@ -79,7 +79,7 @@ func (s *Session) verdict(cause error) (wait time.Duration, err error) {
 	case gone.Code == CloseTokenExpired:
 		return gone.delay(), s.refreshLogin(gone)
 	case gone.Code == CloseStateInvalid:
-		s.post(s.logs.forgetCursor)
+		s.post(func() { s.logs.stateInvalid(gone) })
 	}
 	return gone.delay(), nil
 }

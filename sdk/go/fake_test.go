@@ -36,6 +36,7 @@ type fakeServer struct {
 	reject    func(r *http.Request) (status int, body string)
 	onMessage func(m gochat.Outgoing) (refusal string) // data of an error frame
 	tooFar    map[string]int64
+	foreign   bool // every position is one of another server
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -194,6 +195,11 @@ func (f *fakeServer) sync(conn *websocket.Conn, id string, data json.RawMessage)
 	}
 	f.mu.Lock()
 	f.syncs = append(f.syncs, data)
+	if f.foreign {
+		f.mu.Unlock()
+		f.closeWith(gochat.CloseStateInvalid, "")
+		return
+	}
 	var missed []gochat.Entry
 	total, _ := strconv.Atoi(request.Cursor)
 	for conversation, log := range f.logs {

@@ -89,6 +89,17 @@ func (l *logs) forgetCursor() {
 	l.listed = false
 }
 
+// stateInvalid takes in that the server does not have what the session holds.
+// A cursor can be done without; logs cannot: then the store is of another
+// server, or of what an older backup took from this one, and the session ends.
+func (l *logs) stateInvalid(gone *DisconnectError) {
+	if l.cursor == "" {
+		l.s.end(gone)
+		return
+	}
+	l.forgetCursor()
+}
+
 // list learns where every conversation stands, once for a cursor: the
 // connection is attached already, so nothing falls between.
 func (l *logs) list() {

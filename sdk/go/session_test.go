@@ -374,6 +374,26 @@ func TestInvalidStateMakesAFullSync(t *testing.T) {
 	}
 }
 
+// Logs that the server does not have cannot be mended: the application has to know.
+func TestInvalidStateOfTheLogsEndsTheSession(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	f.write("c", "1")
+	s := connect(t, f, gochat.SessionConfig{FromStart: true})
+	expect(t, s, 1)
+	synced(t, s)
+	f.mu.Lock()
+	f.foreign = true
+	f.mu.Unlock()
+	f.drop()
+	for range s.Events() { //nolint:revive // until it ends
+	}
+	gone, ok := errors.AsType[*gochat.DisconnectError](s.Err())
+	if !ok || gone.Code != gochat.CloseStateInvalid {
+		t.Fatal(s.Err())
+	}
+}
+
 func TestRefusedHandshake(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -23,6 +24,12 @@ type missed struct {
 	unknown bool  // the client did not name the conversation: it pages it
 }
 
+// errStateInvalid: the client holds what this store does not have, for it was put back to an earlier state or is another one.
+var errStateInvalid = errs.New(errs.Conflict, "the position is not one of this server").With("reason", "state_invalid")
+
+// maxCursorAhead is how far a cursor may lie ahead of the present one, in ms: processes' clocks differ.
+const maxCursorAhead = 60_000
+
 // Changes implements repo.Store. Conversations are visited by ascending id, so that a position is one place in all of
 // them. What changes meanwhile in a part that was visited comes by the live stream, to which the client is attached.
 func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
@@ -37,6 +44,9 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 	if r.GetSince() == 0 && len(r.GetHave()) == 0 {
 		return resp, nil
 	}
+	if r.GetSince() > resp.GetCursor()+maxCursorAhead {
+		return nil, errStateInvalid
+	}
 	entries, err := s.engine.Overview(ctx, r.GetUserId())
 	if err != nil {
 		return nil, err
@@ -48,6 +58,9 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 		var err error
 		if len(r.GetHave()) > 0 {
 			visit, err = s.missedBySeq(q, r, entries)
+			if err == nil && first {
+				resp.Reads = knownPointers(entries, r.GetHave())
+			}
 		} else {
 			visit, err = s.missedSince(q, r, entries)
 			if err == nil && first {
@@ -75,6 +88,9 @@ func (s *Store) missedBySeq(q Conn, r *repopb.GetChangesRequest, entries []Entry
 		c := &entries[i].Conversation
 		present[c.ID] = true
 		seq, known := r.GetHave()[c.ID]
+		if seq > c.LastSeq {
+			return nil, errStateInvalid
+		}
 		if seq < c.LastSeq {
 			visit = append(visit, missed{c: *c, after: max(seq, 0), unknown: !known})
 		}
@@ -119,6 +135,15 @@ func (s *Store) missedSince(q Conn, r *repopb.GetChangesRequest, entries []Entry
 		return nil, fmt.Errorf("read left groups: %w", err)
 	}
 	return visit, nil
+}
+
+// knownPointers are the read pointers in the conversations that the client named: it told no time, so all of them.
+func knownPointers(entries []Entry, have map[int64]int64) []*repopb.ReadPointer {
+	named := slices.DeleteFunc(slices.Clone(entries), func(e Entry) bool {
+		_, ok := have[e.Conversation.ID]
+		return !ok
+	})
+	return movedPointers(named, 0)
 }
 
 // movedPointers are the read pointers that moved after a time: one's own, and a one-to-one's peer's.
