@@ -53,7 +53,7 @@ type conn struct {
 	refused    int32
 	readFailed bool // by the network, as opposed to by the protocol
 
-	lastRead   atomic.Int64 // unix milliseconds
+	lastRead   atomic.Int64 // in the hub's time, as all times below
 	unanswered atomic.Int32 // messages on their way to the store
 	leaving    atomic.Bool  // no message is taken any more
 
@@ -68,7 +68,7 @@ type conn struct {
 	seen        *seenSeqs
 	sync        *liveHold
 	suspended   map[int64]*liveHold // by conversation: kept while a removal is under way
-	authBy      int64               // unix milliseconds, 0: authenticated
+	authBy      int64               // 0: authenticated
 	expiresAt   int64               // of the token
 	unconfirmed *unconfirmed        // nil: nothing
 	decidedBy   int64               // when the suspensions must have ended; 0: there is none

@@ -97,7 +97,7 @@ func (c *conn) answerClose(code int) {
 func (c *conn) beginClosing(code int) {
 	c.closing = true
 	c.closeCode = int32(code) //nolint:gosec // a close code
-	c.closeAt = time.Now().Add(closeTimeout).UnixMilli()
+	c.closeAt = c.hub.clock.now() + closeTimeout.Milliseconds()
 	c.hub.wheel.schedule(c, c.closeAt)
 	c.seen = nil
 	if c.sync != nil {

@@ -32,7 +32,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if err != nil {
 		s.readFailed = true
 	} else {
-		s.lastRead.Store(time.Now().UnixMilli())
+		s.lastRead.Store(s.hub.clock.now())
 	}
 	return n, err
 }

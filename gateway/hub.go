@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,6 +27,7 @@ type Hub struct {
 	metrics *hubMetrics
 	flusher flusher
 	wheel   wheel
+	clock   hubClock
 
 	users       [hubShards]userShard
 	conns       [hubShards]connShard
@@ -55,10 +57,10 @@ type connShard struct {
 
 // NewHub makes a hub without connections.
 func NewHub(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Hub {
-	h := &Hub{cfg: cfg, log: log, waiters: map[int64]chan *gatewaypb.Result{}}
+	h := &Hub{cfg: cfg, log: log, clock: newHubClock(), waiters: map[int64]chan *gatewaypb.Result{}}
 	h.metrics = newHubMetrics(h, reg)
 	h.flusher.init(cfg.WebSocket.FlushWorkers)
-	h.wheel.fire = h.alarm
+	h.wheel.fire, h.wheel.now = h.alarm, h.clock.now
 	h.order.init(cfg.Order, h.metrics.order, h.begin)
 	var b [16]byte
 	_, _ = rand.Read(b[:])
@@ -110,7 +112,7 @@ func (h *Hub) register(c *conn, userID, sessionID, expiresAt int64) bool {
 		return false
 	}
 	c.mu.Lock()
-	c.userID, c.sessionID, c.expiresAt = userID, sessionID, expiresAt
+	c.userID, c.sessionID, c.expiresAt = userID, sessionID, h.clock.at(time.UnixMilli(expiresAt))
 	c.authBy = 0
 	c.mu.Unlock()
 	c.nextOfUser = s.first[userID]

@@ -47,7 +47,7 @@ func fanoutHub(b *testing.B, n int) (h *Hub, users []int64, received *atomic.Int
 		})
 		c := &conn{id: h.nextID(), hub: h, nc: nc, wheelSlot: noSlot}
 		c.raw, _ = nc.(syscall.Conn).SyscallConn()
-		c.lastRead.Store(time.Now().UnixMilli())
+		c.lastRead.Store(h.clock.now())
 		h.add(c)
 		h.register(c, int64(i+1), 1, time.Now().Add(time.Hour).UnixMilli())
 		users = append(users, int64(i+1))

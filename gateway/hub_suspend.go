@@ -122,9 +122,9 @@ func (c *conn) suspend(conversation int64, until time.Time) {
 	if c.suspended[conversation] == nil {
 		c.suspended[conversation] = &liveHold{}
 	}
-	c.decidedBy = max(c.decidedBy, until.UnixMilli())
+	c.decidedBy = max(c.decidedBy, c.hub.clock.at(until))
 	c.mu.Unlock()
-	c.hub.wheel.schedule(c, time.Now().UnixMilli()) // it says when to come again
+	c.hub.wheel.schedule(c, c.hub.clock.now()) // it says when to come again
 }
 
 // resume lets out what was kept of a conversation, and reports whether the

@@ -11,6 +11,7 @@ import (
 // exists only while there are connections.
 type wheel struct {
 	fire func(c *conn, now int64) (next int64)
+	now  func() int64 // milliseconds that never jump
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
@@ -26,14 +27,14 @@ const (
 	noSlot     = -1
 )
 
-// add puts a new connection on the wheel, to be looked at by due (unix milliseconds).
+// add puts a new connection on the wheel, to be looked at by due.
 func (w *wheel) add(c *conn, due int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns++
 	if !w.running {
 		w.running = true
-		w.at = time.Now().UnixMilli() / wheelTick.Milliseconds()
+		w.at = w.now() / wheelTick.Milliseconds()
 		w.wg.Go(w.run)
 	}
 	w.link(c, due)
@@ -93,7 +94,7 @@ func (w *wheel) run() {
 	ticker := time.NewTicker(wheelTick)
 	defer ticker.Stop()
 	for {
-		now := time.Now().UnixMilli()
+		now := w.now()
 		due, more := w.advance(now / wheelTick.Milliseconds())
 		if !more {
 			return

@@ -47,12 +47,12 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		writeError(w, r, err)
 		return
 	}
-	now := time.Now()
+	now := s.hub.clock.now()
 	c := &conn{id: s.hub.nextID(), hub: s.hub, wheelSlot: noSlot}
-	c.lastRead.Store(now.UnixMilli())
+	c.lastRead.Store(now)
 	if identity == nil {
 		c.addr = address
-		c.authBy = now.Add(s.cfg.WebSocket.AuthTimeout).UnixMilli()
+		c.authBy = now + s.cfg.WebSocket.AuthTimeout.Milliseconds()
 	}
 	ws, err := websocket.Accept(&hijacker{ResponseWriter: w, c: c}, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // mayConnect did
@@ -66,7 +66,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	}
 	ws.SetReadLimit(strangerFrameBytes)
 	s.hub.add(c)
-	s.hub.wheel.add(c, now.UnixMilli()) // it says when to come again
+	s.hub.wheel.add(c, now) // it says when to come again
 	if identity != nil {
 		s.admit(context.WithoutCancel(r.Context()), c, ws, identity, token)
 	}
@@ -163,7 +163,7 @@ func (s *Server) admit(ctx context.Context, c *conn, ws *websocket.Conn, who *lo
 	}
 	s.known(c)
 	ws.SetReadLimit(int64(s.cfg.WebSocket.MaxFrameBytes))
-	s.hub.wheel.schedule(c, time.Now().UnixMilli())
+	s.hub.wheel.schedule(c, s.hub.clock.now())
 	if held {
 		s.hub.flusher.push(c)
 	}

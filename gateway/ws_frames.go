@@ -106,7 +106,7 @@ func (s *Server) refresh(ctx context.Context, c *conn, token string, userID, ses
 		return errs.New(errs.Unauthorized, "the token is of another session")
 	}
 	c.mu.Lock()
-	c.expiresAt = max(c.expiresAt, who.GetExpiresAt())
+	c.expiresAt = max(c.expiresAt, c.hub.clock.at(time.UnixMilli(who.GetExpiresAt())))
 	c.mu.Unlock()
 	return nil
 }
