@@ -67,7 +67,7 @@ func (k *Keys) Sign(c Claims) (string, error) {
 }
 
 // Verify returns the claims of a token that one of the keys signed and that is in force at now. Errors: ErrExpired for
-// a token that was good once, ErrInvalid for everything else.
+// a token that is good at another time, ErrInvalid for everything else.
 func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	if len(token) > MaxBytes {
 		return Claims{}, ErrInvalid
@@ -92,11 +92,12 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	}
 	user, userErr := id.Parse(c.Subject)
 	session, sessionErr := id.Parse(c.SessionID)
-	if userErr != nil || sessionErr != nil || c.IssuedAt > now.Add(leeway).Unix() {
+	if userErr != nil || sessionErr != nil {
 		return Claims{}, ErrInvalid
 	}
+	// One from the future was issued before the clock was set back: its client can have another.
 	expires := time.Unix(c.ExpiresAt, 0)
-	if !now.Before(expires.Add(leeway)) {
+	if !now.Before(expires.Add(leeway)) || c.IssuedAt > now.Add(leeway).Unix() {
 		return Claims{}, ErrExpired
 	}
 	return Claims{UserID: user, SessionID: session, IssuedAt: time.Unix(c.IssuedAt, 0), ExpiresAt: expires}, nil
