@@ -18,12 +18,13 @@ import (
 
 // httpSide is what the HTTP half of the server holds.
 type httpSide struct {
-	addresses addresses
-	limits    *httpLimits
-	metrics   *httpMetrics
-	ready     atomic.Pointer[func(context.Context) error]
-	document  *huma.OpenAPI
-	routes    chi.Routes
+	addresses   addresses
+	proxyWarned atomic.Bool
+	limits      *httpLimits
+	metrics     *httpMetrics
+	ready       atomic.Pointer[func(context.Context) error]
+	document    *huma.OpenAPI
+	routes      chi.Routes
 }
 
 // mountHTTP serves everything but the WebSocket under r.

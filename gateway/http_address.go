@@ -68,4 +68,23 @@ func (a addresses) client(r *http.Request) string {
 }
 
 // clientAddress returns the address that a request comes from, for limits and for logic.
-func (s *Server) clientAddress(r *http.Request) string { return s.http.addresses.client(r) }
+func (s *Server) clientAddress(r *http.Request) string {
+	address := s.http.addresses.client(r)
+	if r.Header.Get("X-Forwarded-For") != "" {
+		s.warnOfProxy(r)
+	}
+	return address
+}
+
+// warnOfProxy tells an operator once that a proxy of theirs is not believed:
+// then all its clients are one to the limits, or exempt from them.
+func (s *Server) warnOfProxy(r *http.Request) {
+	peer, ok := parseAddress(r.RemoteAddr)
+	if !ok || contains(s.http.addresses.trusted, peer) || !peer.IsLoopback() && !peer.IsPrivate() {
+		return
+	}
+	if s.http.proxyWarned.CompareAndSwap(false, true) {
+		s.log.WarnContext(r.Context(), "X-Forwarded-For from an address that gateway.http.trusted_proxies does not name: "+
+			"if it is a proxy, limits per address do not tell its clients apart", "address", peer.String())
+	}
+}

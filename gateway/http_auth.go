@@ -124,7 +124,7 @@ func (s *Server) login(ctx context.Context, in *loginInput) (*tokensOutput, erro
 		return nil, err
 	}
 	r, err := s.logic.Authenticate(ctx, &logicpb.AuthenticateRequest{
-		Username: in.Body.Username, Password: in.Body.Password, DeviceId: in.Body.DeviceID, Platform: in.Body.Platform, ClientAddress: in.address,
+		Username: in.Body.Username, Password: in.Body.Password, DeviceId: in.Body.DeviceID, Platform: in.Body.Platform, ClientAddress: subscriber(in.address),
 	})
 	if err != nil {
 		return nil, err

@@ -41,22 +41,27 @@ func (l *httpLimits) allowAddress(ctx context.Context, by limit.Limiter, address
 	return limited(by.Allow(ctx, key))
 }
 
-// addressKey is what an address is limited as: itself, or the /64 of an IPv6
-// address, which is what one subscriber gets.
+// addressKey is what an address is limited as, unless it is exempt.
 func (l *httpLimits) addressKey(address string) (key string, exempt bool) {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		return address, false
 	}
 	if contains(l.exempt, a) {
-		return "", true
+		return address, true
 	}
-	if a.Is6() {
+	return subscriber(address), false
+}
+
+// subscriber is an address, or the network of an IPv6 address, of which one
+// client has 2^64.
+func subscriber(address string) string {
+	if a, err := netip.ParseAddr(address); err == nil && a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
-			return p.String(), false
+			return p.String()
 		}
 	}
-	return address, false
+	return address
 }
 
 // allowUser takes a token of a user: errs.RateLimited when there is none.

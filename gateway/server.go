@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -31,7 +29,6 @@ type Server struct {
 	handler  http.Handler
 	connects limit.Limiter
 	sends    limit.Limiter
-	exempt   []netip.Prefix
 	http     httpSide
 
 	readers  sync.WaitGroup // the reading goroutines
@@ -39,7 +36,7 @@ type Server struct {
 
 	mu              sync.Mutex // guards what follows
 	draining        bool
-	unauthenticated map[string]int // sockets by client address
+	unauthenticated map[string]int // sockets by what their addresses are limited as
 	strangers       int            // their sum
 }
 
@@ -56,13 +53,6 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 		connects:        cfg.Limits.Maker.New("connects", limit.Config{Rate: cfg.Limits.ConnectRate, Burst: cfg.Limits.ConnectBurst}, maxLimitKeys),
 		sends:           cfg.Limits.Maker.New("sends", limit.Config{Rate: cfg.Limits.SendRate, Burst: cfg.Limits.SendBurst}, maxLimitKeys),
 		unauthenticated: map[string]int{},
-	}
-	for _, a := range cfg.Limits.ExemptAddresses {
-		p, err := netip.ParsePrefix(a)
-		if err != nil {
-			return nil, fmt.Errorf("limits.exempt_addresses: %w", err)
-		}
-		s.exempt = append(s.exempt, p)
 	}
 	if cfg.Receipts.Every > 0 {
 		hub.receipts.start(cfg.Receipts, hub, logic, log)
@@ -85,23 +75,8 @@ func (s *Server) allowSend(ctx context.Context, userID int64) error {
 	return nil
 }
 
-// limited reports whether limits per address apply to a client.
-func (s *Server) limited(address string) bool {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return true
-	}
-	a = a.Unmap()
-	for _, p := range s.exempt {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
-}
-
 // enter counts a socket in, and against its address until it has authenticated.
-func (s *Server) enter(address string, authenticated bool) error {
+func (s *Server) enter(address string, exempt, authenticated bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
@@ -109,7 +84,7 @@ func (s *Server) enter(address string, authenticated bool) error {
 	}
 	if !authenticated {
 		if s.strangers >= s.cfg.WebSocket.MaxUnauthenticated ||
-			s.limited(address) && s.unauthenticated[address] >= s.cfg.Limits.UnauthenticatedPerAddress {
+			!exempt && s.unauthenticated[address] >= s.cfg.Limits.UnauthenticatedPerAddress {
 			return errs.New(errs.RateLimited, "too many connections that have not authenticated").RetryAfter(time.Second)
 		}
 		s.unauthenticated[address]++

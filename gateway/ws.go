@@ -29,8 +29,8 @@ var pingFrame = controlFrame(wire.AppendEmpty(wire.NewText(32), "ping", ""))
 // serveWS upgrades to a WebSocket. Everything that can be refused is refused
 // before the upgrade, in the one shape of errors. The query is never logged.
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
-	address := s.clientAddress(r)
-	if err := s.mayConnect(r, address); err != nil {
+	address, exempt := s.http.limits.addressKey(s.clientAddress(r))
+	if err := s.mayConnect(r, address, exempt); err != nil {
 		writeError(w, r, err)
 		return
 	}
@@ -43,7 +43,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := s.enter(address, identity != nil); err != nil {
+	if err := s.enter(address, exempt, identity != nil); err != nil {
 		writeError(w, r, err)
 		return
 	}
@@ -81,14 +81,14 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 }
 
 // mayConnect checks what can be checked before anybody is asked.
-func (s *Server) mayConnect(r *http.Request, address string) error {
+func (s *Server) mayConnect(r *http.Request, address string, exempt bool) error {
 	s.mu.Lock()
 	draining := s.draining
 	s.mu.Unlock()
 	if draining {
 		return errDraining
 	}
-	if s.limited(address) {
+	if !exempt {
 		if ok, after := s.connects.Allow(r.Context(), address); !ok {
 			return errs.New(errs.RateLimited, "too many connects").RetryAfter(after)
 		}
