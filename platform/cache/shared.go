@@ -53,14 +53,16 @@ type Shared struct {
 	reg    prometheus.Registerer
 
 	settled atomic.Uint64 // 1 + the session in which Redis' values may be read
+	debts   atomic.Int64  // len(owed)
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	done    chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	caches   map[string]member
-	owed     map[string]struct{} // "cache:key"
-	overflow time.Time           // when more was owed than is remembered
+	owed     map[string]uint64 // "cache:key", to when it was owed last
+	owing    uint64            // counts what was owed
+	overflow time.Time         // when more was owed than is remembered
 }
 
 // member is one cache, to the connection.
@@ -73,7 +75,7 @@ type member interface {
 func OpenShared(ctx context.Context, connection redis.Config, cfg SharedConfig, log *slog.Logger, reg prometheus.Registerer) (*Shared, error) {
 	s := &Shared{
 		cfg: cfg, log: log, reg: reg, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		caches: map[string]member{}, owed: map[string]struct{}{},
+		caches: map[string]member{}, owed: map[string]uint64{},
 	}
 	prefix := connection.Prefix + ":cache:"
 	var err error
@@ -91,11 +93,7 @@ func OpenShared(ctx context.Context, connection redis.Config, cfg SharedConfig, 
 	if reg != nil {
 		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gochat_cache_owed_invalidations", Help: "Invalidations that other processes could not be told of yet.",
-		}, func() float64 {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return float64(len(s.owed))
-		}))
+		}, func() float64 { return float64(s.debts.Load()) }))
 	}
 	return s, nil
 }
@@ -120,7 +118,7 @@ func (s *Shared) poke() {
 // usable tells whether values of Redis may be read, and over which connection.
 func (s *Shared) usable() (redis.State, bool) {
 	state := s.client.State()
-	return state, state.Up && s.settled.Load() == state.Session+1
+	return state, state.Up && s.settled.Load() == state.Session+1 && s.debts.Load() == 0
 }
 
 // name is where a key of a cache lies. Every start of the server has names of its own: values that it restores from an
@@ -194,10 +192,13 @@ func (s *Shared) owe(keys []string) {
 	for _, key := range keys {
 		if len(s.owed) >= maxOwed {
 			s.overflow = time.Now()
+			s.settled.Store(0)
 			break
 		}
-		s.owed[key] = struct{}{}
+		s.owing++
+		s.owed[key] = s.owing
 	}
+	s.debts.Store(int64(len(s.owed)))
 	s.poke()
 }
 
@@ -244,8 +245,9 @@ func (s *Shared) run(ctx context.Context) {
 // pay invalidates what is owed.
 func (s *Shared) pay(ctx context.Context) error {
 	s.mu.Lock()
-	keys := slices.Collect(maps.Keys(s.owed))
+	owed := maps.Clone(s.owed)
 	s.mu.Unlock()
+	keys := slices.Collect(maps.Keys(owed))
 	for batch := range slices.Chunk(keys, 500) {
 		state := s.client.State()
 		if err := s.del(ctx, state, batch); err != nil {
@@ -256,8 +258,11 @@ func (s *Shared) pay(ctx context.Context) error {
 		}
 		s.mu.Lock()
 		for _, key := range batch {
-			delete(s.owed, key)
+			if s.owed[key] == owed[key] {
+				delete(s.owed, key)
+			}
 		}
+		s.debts.Store(int64(len(s.owed)))
 		s.mu.Unlock()
 	}
 	return nil

@@ -39,11 +39,13 @@ if answer == 0 then
 end
 return answer`)
 
-// list reads a kind's hash. KEYS: the hash. Answers id, milliseconds until the lease's end (not above 0: it ended),
+// list reads a kind's hash. It writes too, an instance that has left: a server that answers but takes no writes (a full
+// disk, a replica) ends no leases in the eyes of its readers, because nobody could renew one. KEYS: the hash. Answers id, milliseconds until the lease's end (not above 0: it ended),
 // state, address of each instance, one after the other.
 var list = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], '~', string.format('%d|l||', now))
 local all, out = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local ends, state, server, address = string.match(all[i + 1], '^(%d+)|(%a)|(%w*)|(.*)$')

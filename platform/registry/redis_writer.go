@@ -46,6 +46,7 @@ func (m *member) work(ctx context.Context) time.Duration {
 			return failureDelay
 		}
 		if err := m.write(ctx); err != nil {
+			m.state, m.beatDue = stateRebuild, time.Now() // until it is written, nobody may rely on what is
 			return failureDelay
 		}
 		if !m.busy() {
@@ -56,16 +57,21 @@ func (m *member) work(ctx context.Context) time.Duration {
 }
 
 func (m *member) busy() bool {
+	return len(m.backlog) > 0 || m.state == stateRebuild || m.pending()
+}
+
+// pending tells whether a change waits to be written.
+func (m *member) pending() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.waiting) > 0 || len(m.changed) > 0 || len(m.backlog) > 0 || m.state == stateRebuild
+	return len(m.waiting) > 0 || len(m.changed) > 0
 }
 
 // renew tells that the instance lives, when that is due, and finds out whether its bindings must be written again: after
 // a loss of the connection or of the registration nobody knows what is left of them.
 func (m *member) renew(ctx context.Context, on redis.State) error {
 	now := time.Now()
-	rebuilt := m.state == stateRebuild && len(m.backlog) == 0 && m.session == on.Session
+	rebuilt := m.state == stateRebuild && len(m.backlog) == 0 && m.session == on.Session && !m.pending()
 	switch {
 	case m.session != on.Session:
 		m.rebuild(on)
