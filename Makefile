@@ -4,7 +4,7 @@ TOOLS   := bin/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TEST_TIMEOUT ?= 12m
 
-.PHONY: run build test check generate fmt fuzz bench deps clean
+.PHONY: run build test check generate fmt fuzz bench deps services clean
 
 run: build ## build the server and start it on :8080 with the data in ./data
 	./bin/gochat serve
@@ -12,7 +12,7 @@ run: build ## build the server and start it on :8080 with the data in ./data
 build: ## leave the binary at bin/gochat
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gochat .
 
-test: ## run every test with the race detector
+test: services ## run every test with the race detector
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 
 check: $(TOOLS)/golangci-lint generate ## formatting, lint and generated code
@@ -39,7 +39,16 @@ bench: build ## the figures of docs/benchmarks.md
 	./bin/gochat bench fanout --floor
 	./bin/gochat bench history --floor
 
-deps: $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## build the tools that check and generate need
+deps: services $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## install what the tests start, build what check and generate need
+
+services: bin/kafka/.fetched ## PostgreSQL, Redis, Java and Kafka for the tests; they start their own
+	@tools/services.sh --without-maven
+
+bin/kafka/.fetched: tools/kafka/pom.xml
+	@tools/services.sh
+	rm -rf bin/kafka
+	mvn -B -q -f tools/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/bin/kafka
+	@touch $@
 
 $(TOOLS)/golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/buf: PKG = github.com/bufbuild/buf/cmd/buf
