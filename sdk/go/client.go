@@ -9,14 +9,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 )
 
 // Client makes the calls of a server's HTTP API for one account. It is safe for
 // concurrent use.
 type Client struct {
-	base     string
+	servers  servers
+	more     []string // URLs that an option added
 	http     *http.Client
 	log      *slog.Logger
 	onTokens func(Tokens)
@@ -33,6 +33,14 @@ type Option func(*Client)
 // A timeout of c would end WebSockets: leave it 0 and use contexts.
 func WithHTTPClient(c *http.Client) Option { return func(client *Client) { client.http = c } }
 
+// WithServers adds other servers of the same deployment. The client stays with
+// one server, and goes on to the next when it cannot be reached or is stopping:
+// a session reconnects there and resends what was not acknowledged; a call that
+// only reads is made again there.
+func WithServers(baseURLs ...string) Option {
+	return func(client *Client) { client.more = append(client.more, baseURLs...) }
+}
+
 // WithTokens starts with the tokens of an earlier login.
 func WithTokens(t Tokens) Option { return func(client *Client) { client.tokens = t } }
 
@@ -47,16 +55,14 @@ func WithLogger(log *slog.Logger) Option { return func(client *Client) { client.
 // New returns a client of the server at baseURL, for example
 // https://chat.example.org. It makes no call yet.
 func New(baseURL string, options ...Option) (*Client, error) {
-	u, err := url.Parse(baseURL)
-	if err != nil {
-		return nil, fmt.Errorf("gochat: base URL: %w", err)
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("gochat: base URL must look like https://host, not %q", baseURL)
-	}
-	c := &Client{base: strings.TrimRight(u.String(), "/"), http: &http.Client{}, log: slog.New(slog.DiscardHandler)}
+	c := &Client{http: &http.Client{}, log: slog.New(slog.DiscardHandler)}
 	for _, option := range options {
 		option(c)
+	}
+	for _, u := range append([]string{baseURL}, c.more...) {
+		if err := c.servers.add(u); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
@@ -81,19 +87,37 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // callWith makes one call with that token, or without when it is empty.
 func (c *Client) callWith(ctx context.Context, token, method, path string, in, out any) error {
-	var body io.Reader
+	var body []byte
 	if in != nil {
-		encoded, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return fmt.Errorf("gochat: encode %s %s: %w", method, path, err)
 		}
-		body = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	var err error
+	for range c.servers.tries(method) {
+		base, at := c.servers.current()
+		var reached bool
+		if reached, err = c.callServer(ctx, base, token, method, path, body, out); reached || ctx.Err() != nil {
+			return err
+		}
+		c.servers.leave(at)
+	}
+	return err
+}
+
+// callServer makes a call at one server. It is not reached when it does not
+// answer, or answers that it cannot serve now.
+func (c *Client) callServer(ctx context.Context, base, token, method, path string, body []byte, out any) (reached bool, err error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, reader)
 	if err != nil {
-		return fmt.Errorf("gochat: %s %s: %w", method, path, err)
+		return true, fmt.Errorf("gochat: %s %s: %w", method, path, err)
 	}
-	if in != nil {
+	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
@@ -102,21 +126,21 @@ func (c *Client) callWith(ctx context.Context, token, method, path string, in, o
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("gochat: %w", err)
+		return false, fmt.Errorf("gochat: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return responseError(resp)
+		return resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusBadGateway, responseError(resp)
 	}
 	if out == nil || resp.StatusCode == http.StatusNoContent {
 		_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is reused
-		return nil
+		return true, nil
 	}
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("gochat: decode %s %s: %w", method, path, err)
+		return true, fmt.Errorf("gochat: decode %s %s: %w", method, path, err)
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
-	return nil
+	return true, nil
 }
 
 // query appends the parameters that are not empty to a path.

@@ -124,6 +124,9 @@ func TestBaseURL(t *testing.T) {
 		if _, err := gochat.New(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+		if _, err := gochat.New("https://chat.example.org", gochat.WithServers(bad)); err == nil {
+			t.Errorf("%q was taken as another server", bad)
+		}
 	}
 }
 

@@ -99,7 +99,7 @@ func (s *Session) refreshLogin(cause error) error {
 
 // serve makes one connection and lives until it ends.
 func (s *Session) serve(onUp func()) error {
-	conn, hello, err := s.dial()
+	conn, hello, at, err := s.dial()
 	if err != nil {
 		return err
 	}
@@ -122,6 +122,9 @@ func (s *Session) serve(onUp func()) error {
 	cancel()
 	_ = conn.CloseNow()
 	<-written
+	if !s.asked.Load() {
+		s.client.servers.leave(at) // it ended the connection, or is gone
+	}
 	s.mu.Lock()
 	s.drop = nil
 	s.mu.Unlock()
@@ -129,33 +132,38 @@ func (s *Session) serve(onUp func()) error {
 	return err
 }
 
-// dial opens the socket and reads the greeting.
-func (s *Session) dial() (*websocket.Conn, Hello, error) {
+// dial opens a socket at the server in use and reads the greeting. A server
+// that cannot be reached is left; at says which one it was otherwise.
+func (s *Session) dial() (conn *websocket.Conn, hello Hello, at uint32, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	defer cancel()
 	token, err := s.client.accessToken(ctx)
 	if err != nil {
-		return nil, Hello{}, err
+		return nil, Hello{}, 0, err
 	}
-	url := "ws" + strings.TrimPrefix(s.client.base, "http") + "/ws"
-	conn, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{ //nolint:bodyclose // Dial closes it
+	base, at := s.client.servers.current()
+	defer func() {
+		if refusal, ok := errors.AsType[*Error](err); err != nil && (!ok || refusal.Temporary()) {
+			s.client.servers.leave(at)
+		}
+	}()
+	conn, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(base, "http")+"/ws", &websocket.DialOptions{ //nolint:bodyclose // Dial closes it
 		HTTPClient:      s.client.http,
 		HTTPHeader:      http.Header{"Authorization": {"Bearer " + token}},
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
 		if resp != nil && resp.StatusCode >= 400 {
-			return nil, Hello{}, responseError(resp)
+			return nil, Hello{}, at, responseError(resp)
 		}
-		return nil, Hello{}, fmt.Errorf("gochat: connect: %w", err)
+		return nil, Hello{}, at, fmt.Errorf("gochat: connect: %w", err)
 	}
 	conn.SetReadLimit(maxFrame)
-	hello, err := s.greeting(ctx, conn)
-	if err != nil {
+	if hello, err = s.greeting(ctx, conn); err != nil {
 		_ = conn.CloseNow()
-		return nil, Hello{}, err
+		return nil, Hello{}, at, err
 	}
-	return conn, hello, nil
+	return conn, hello, at, nil
 }
 
 func (s *Session) greeting(ctx context.Context, conn *websocket.Conn) (Hello, error) {
