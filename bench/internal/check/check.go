@@ -2,8 +2,10 @@ package check
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	gochat "github.com/gochat-im/gochat/sdk/go"
@@ -13,12 +15,29 @@ import (
 type Violation struct {
 	Promise string
 	Detail  string
+	// Conversation and Seq are the entry that it is about, where it is about one.
+	Conversation string
+	Seq          int64
+	// Context is what the record has of that entry and its neighbours, a line each.
+	Context []string
 }
 
-func (v *Violation) Error() string { return v.Promise + ": " + v.Detail }
+func (v *Violation) Error() string {
+	text := v.Promise + ": " + v.Detail
+	if v.Conversation != "" {
+		text += fmt.Sprintf(" (conversation %s, seq %d)", v.Conversation, v.Seq)
+	}
+	return strings.Join(append([]string{text}, v.Context...), "\n")
+}
 
-func broken(promise, format string, args ...any) error {
+func broken(promise, format string, args ...any) *Violation {
 	return &Violation{Promise: promise, Detail: fmt.Sprintf(format, args...)}
+}
+
+// at names the entry that a violation is about.
+func (v *Violation) at(conversation string, seq int64) *Violation {
+	v.Conversation, v.Seq = conversation, seq
+	return v
 }
 
 // The promises.
@@ -36,6 +55,9 @@ const (
 	Membership   = "who is a member is what the log says"
 	LocalLog     = "every client's own log is the history"
 	UnreadExact  = "unread counts are exact"
+	OneOwner     = "a group has one owner, always"
+	Dissolved    = "nothing is written after a group is dissolved"
+	LoggedOut    = "nothing reaches an ended login"
 )
 
 // history is what the log of each conversation says.
@@ -64,10 +86,14 @@ func Check(r *Record) error {
 		h.changes[c.Conversation][c.Seq] = append(h.changes[c.Conversation][c.Seq], c)
 	}
 	for _, step := range []func() error{
-		h.checkReadings, h.checkOnce, h.checkSends, h.checkOrder, h.checkChanges, h.checkMembership, h.checkWriters,
-		h.checkFrames, h.checkLogs, h.checkUnread,
+		h.checkReadings, h.checkOnce, h.checkSends, h.checkOrder, h.checkChanges, h.checkMembership, h.checkJoined, h.checkOwners,
+		h.checkDissolved, h.checkWriters, h.checkFrames, h.checkEnds, h.checkLogs, h.checkUnread,
 	} {
-		if err := step(); err != nil {
+		err := step()
+		if v, ok := errors.AsType[*Violation](err); ok {
+			v.Context = h.around(v.Conversation, v.Seq)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -82,7 +108,7 @@ func (h *history) checkReadings() error {
 		if !ok {
 			for i, e := range reading.Entries {
 				if e.Seq != int64(i)+1 {
-					return broken(Gapless, "conversation %s: seq %d at place %d", reading.Conversation, e.Seq, i+1)
+					return broken(Gapless, "seq %d at place %d for user %s", e.Seq, i+1, reading.User).at(reading.Conversation, int64(i)+1)
 				}
 			}
 			h.logs[reading.Conversation] = reading.Entries
@@ -94,8 +120,7 @@ func (h *history) checkReadings() error {
 		}
 		for i := range first {
 			if difference := differ(first[i], reading.Entries[i]); difference != "" {
-				return broken(SameForAll, "conversation %s seq %d for user %s: %s",
-					reading.Conversation, first[i].Seq, reading.User, difference)
+				return broken(SameForAll, "for user %s: %s", reading.User, difference).at(reading.Conversation, first[i].Seq)
 			}
 		}
 	}
@@ -148,15 +173,15 @@ func (h *history) checkOnce() error {
 			}
 			key, here := [2]string{e.FromUserID, e.ClientMsgID}, fmt.Sprintf("%s seq %d", conversation, e.Seq)
 			if there, twice := where[key]; twice {
-				return broken(Once, "%s of user %s is at %s and at %s", e.ClientMsgID, e.FromUserID, there, here)
+				return broken(Once, "%s of user %s is at %s and at %s", e.ClientMsgID, e.FromUserID, there, here).at(conversation, e.Seq)
 			}
 			where[key] = here
 			send := h.sends[key]
 			switch {
 			case send == nil:
-				return broken(Stored, "%s holds a message that nobody sent", here)
+				return broken(Stored, "%s holds a message that nobody sent", here).at(conversation, e.Seq)
 			case send.Refused:
-				return broken(RefusedGone, "%s of user %s is at %s", e.ClientMsgID, e.FromUserID, here)
+				return broken(RefusedGone, "%s of user %s is at %s", e.ClientMsgID, e.FromUserID, here).at(conversation, e.Seq)
 			}
 		}
 	}
@@ -178,13 +203,12 @@ func (h *history) checkSends() error {
 		e, ok := h.entry(s.Conversation, s.Seqs[0])
 		switch {
 		case !ok:
-			return broken(Stored, "%s of user %s: conversation %s has no seq %d", s.ClientMsgID, s.User, s.Conversation, s.Seqs[0])
+			return broken(Stored, "%s of user %s is not there", s.ClientMsgID, s.User).at(s.Conversation, s.Seqs[0])
 		case e.Kind != gochat.KindMessage || e.FromUserID != s.User || e.ClientMsgID != s.ClientMsgID:
-			return broken(Stored, "%s of user %s: conversation %s seq %d is %s %s of user %s",
-				s.ClientMsgID, s.User, s.Conversation, e.Seq, e.Kind, e.ClientMsgID, e.FromUserID)
+			return broken(Stored, "in the place of %s of user %s is %s %s of user %s", s.ClientMsgID, s.User, e.Kind, e.ClientMsgID, e.FromUserID).
+				at(s.Conversation, e.Seq)
 		case e.Content != s.Content && len(h.changes[s.Conversation][e.Seq]) == 0:
-			return broken(Stored, "%s of user %s: conversation %s seq %d holds %q, not %q",
-				s.ClientMsgID, s.User, s.Conversation, e.Seq, e.Content, s.Content)
+			return broken(Stored, "%s of user %s holds %q, not %q", s.ClientMsgID, s.User, e.Content, s.Content).at(s.Conversation, e.Seq)
 		}
 	}
 	return nil
@@ -232,7 +256,7 @@ func (h *history) checkOrder() error {
 
 func misordered(first, second *Send) error {
 	return broken(Order, "user %s sent %s before %s, but they have the seqs %d and %d of conversation %s",
-		first.User, first.ClientMsgID, second.ClientMsgID, first.Seqs[0], second.Seqs[0], first.Conversation)
+		first.User, first.ClientMsgID, second.ClientMsgID, first.Seqs[0], second.Seqs[0], first.Conversation).at(first.Conversation, second.Seqs[0])
 }
 
 // checkChanges holds every edit and recall that was answered against the log.
@@ -271,11 +295,11 @@ func (h *history) checkChanged(conversation string, e gochat.Entry, changes []*C
 	where := fmt.Sprintf("conversation %s seq %d", conversation, e.Seq)
 	switch {
 	case edits < done:
-		return broken(Changed, "%s was edited %d times, the log has %d edits", where, done, edits)
+		return broken(Changed, "%s was edited %d times, the log has %d edits", where, done, edits).at(conversation, e.Seq)
 	case isRecalled && recalls != 1:
-		return broken(Changed, "%s was recalled, the log has %d recalls", where, recalls)
+		return broken(Changed, "%s was recalled, the log has %d recalls", where, recalls).at(conversation, e.Seq)
 	case recalls > 0 && (e.Content != "" || !recalled(e)):
-		return broken(Changed, "%s is recalled but reads %q, status %s", where, e.Content, e.Status)
+		return broken(Changed, "%s is recalled but reads %q, status %s", where, e.Content, e.Status).at(conversation, e.Seq)
 	case recalls > 0:
 		return nil
 	}

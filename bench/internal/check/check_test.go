@@ -3,6 +3,7 @@ package check_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,12 @@ func event(seq int64, kind, user string, target int64, users ...string) gochat.E
 		Kind: kind, ConversationID: "g", Seq: seq, UserID: user, TargetSeq: target, TargetUserIDs: users,
 		CreatedAt: began.Add(at(int(seq))),
 	}
+}
+
+func ownership(seq int64, from, to string) gochat.Entry {
+	e := event(seq, gochat.KindRoleChanged, from, 0, to)
+	e.Role = gochat.RoleOwner
+	return e
 }
 
 // whole is a run in which every promise was kept: ann owns a group that bob and
@@ -62,7 +69,13 @@ func whole() *check.Record {
 			{Conversation: "g", Seq: 3, Content: "edited", Started: at(4), Done: at(5)},
 			{Conversation: "g", Seq: 4, Recall: true, Started: at(5), Done: at(6)},
 		},
-		Joins: []check.Join{{User: "cat", Conversation: "g", Started: at(8), Ended: at(9)}},
+		Joins: []check.Join{
+			{User: "bob", Conversation: "g", Started: at(1), Ended: at(2)},
+			{User: "cat", Conversation: "g", Started: at(1), Ended: at(2)},
+			{User: "cat", Conversation: "g", Started: at(8), Ended: at(9)},
+		},
+		Groups: []check.Group{{User: "cat", Conversation: "g", OwnerID: "ann"}},
+		Ends:   []check.End{{Device: "cat's phone", At: at(8)}},
 		Frames: []check.Frame{
 			{User: "ann", At: at(3), Entry: message(3, "bob", "b1", "plain")},
 			{User: "cat", At: at(7), Entry: event(7, gochat.KindMemberRemoved, "ann", 0, "cat")},
@@ -182,6 +195,34 @@ func TestBrokenPromises(t *testing.T) {
 		"seen without ever joining": {check.MembersRead, func(r *check.Record) {
 			r.Frames = append(r.Frames, check.Frame{User: "dan", At: at(8), Entry: message(8, "bob", "b2", "while cat is away")})
 		}},
+		"a message after the end": {check.Dissolved, func(r *check.Record) {
+			r.Sends = append(r.Sends, check.Send{User: "bob", Conversation: "g", ClientMsgID: "b9", Content: "late", Started: at(11)})
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				return append(l, event(11, gochat.KindDissolved, "ann", 0), message(12, "bob", "b9", "late"))
+			})
+		}},
+		"an owner by another's hand": {check.OneOwner, func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry { return append(l, ownership(11, "bob", "bob")) })
+		}},
+		"an owner who has left": {check.OneOwner, func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry { return append(l, event(11, gochat.KindMemberLeft, "ann", 0, "ann")) })
+			r.Readings = r.Readings[1:]
+		}},
+		"an owner who is made an admin": {check.OneOwner, func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				e := event(11, gochat.KindRoleChanged, "ann", 0, "ann")
+				e.Role = gochat.RoleAdmin
+				return append(l, e)
+			})
+		}},
+		"another owner for one":       {check.OneOwner, func(r *check.Record) { r.Groups[0].OwnerID = "bob" }},
+		"a member whom nobody asked":  {check.Membership, func(r *check.Record) { r.Joins = r.Joins[:2] }},
+		"a member before anybody did": {check.Membership, func(r *check.Record) { r.Joins[2].Started = at(10) }},
+		"seen after logging out": {check.LoggedOut, func(r *check.Record) {
+			f := r.Frames[2]
+			f.Device, f.At, f.Entry = "cat's phone", at(10), message(10, "bob", "b3", "welcome back")
+			r.Frames = append(r.Frames, f)
+		}},
 		"a log that misses the end": {check.LocalLog, func(r *check.Record) { r.Logs[0].Entries = r.Logs[0].Entries[:9] }},
 		"a log with a hole":         {check.LocalLog, func(r *check.Record) { r.Logs[0].Entries = slices.Delete(r.Logs[0].Entries, 4, 5) }},
 		"a log with an entry twice": {check.LocalLog, func(r *check.Record) {
@@ -210,9 +251,32 @@ func TestBrokenPromises(t *testing.T) {
 	}
 }
 
+// A violation tells what the record has of its entry.
+func TestViolationHasItsContext(t *testing.T) {
+	t.Parallel()
+	r := whole()
+	r.Frames[3].Entry.Content = "x"
+	text := check.Check(r).Error()
+	for _, part := range []string{"(conversation g, seq 8)", "log: 7 member_removed", "log: 8 message of bob", "user ann", "user bob sent b2"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in:\n%s", part, text)
+		}
+	}
+}
+
 func TestWhatIsAllowed(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(r *check.Record){
+		"a group that changes hands": func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				return append(l, ownership(11, "ann", "bob"), event(12, gochat.KindMemberLeft, "ann", 0, "ann"))
+			})
+			r.Readings = r.Readings[1:]
+			r.Logs = r.Logs[1:]
+			r.Groups[0].OwnerID = "bob"
+			r.Unread = nil
+		},
+		"what was stored before a logout": func(r *check.Record) { r.Frames[1].Device = "cat's phone" },
 		"an edit of unknown outcome that did not happen": func(r *check.Record) {
 			r.Changes = append(r.Changes, check.Change{Conversation: "g", Seq: 10, Content: "x", Started: at(11), Unknown: true})
 		},

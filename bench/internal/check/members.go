@@ -109,7 +109,7 @@ func follow(members map[string]intervals, conversation string, e gochat.Entry) e
 		for _, user := range about(e) {
 			if v := members[user]; v.now() {
 				if e.Seq > v[len(v)-1].from && v[len(v)-1].from > 1 {
-					return broken(Membership, "user %s joins conversation %s at seq %d as a member", user, conversation, e.Seq)
+					return broken(Membership, "user %s joins conversation %s at seq %d as a member", user, conversation, e.Seq).at(conversation, e.Seq)
 				}
 				continue // an initial member's own join
 			}
@@ -119,7 +119,7 @@ func follow(members map[string]intervals, conversation string, e gochat.Entry) e
 		for _, user := range about(e) {
 			v := members[user]
 			if !v.now() {
-				return broken(Membership, "user %s leaves conversation %s at seq %d without being a member", user, conversation, e.Seq)
+				return broken(Membership, "user %s leaves conversation %s at seq %d without being a member", user, conversation, e.Seq).at(conversation, e.Seq)
 			}
 			v[len(v)-1].to = e.Seq
 		}
@@ -150,13 +150,19 @@ func (h *history) checkWriters() error {
 						muted[user] = *e.MutedUntil
 					}
 				}
+			case gochat.KindRoleChanged:
+				if e.Role == gochat.RoleOwner { // nobody could lift an owner's mute
+					for _, user := range e.TargetUserIDs {
+						delete(muted, user)
+					}
+				}
 			case gochat.KindMessage:
 				if !h.members[conversation][e.FromUserID].covers(e.Seq) {
-					return broken(MembersWrite, "conversation %s seq %d is of user %s, not a member then", conversation, e.Seq, e.FromUserID)
+					return broken(MembersWrite, "conversation %s seq %d is of user %s, not a member then", conversation, e.Seq, e.FromUserID).at(conversation, e.Seq)
 				}
 				if until := muted[e.FromUserID]; e.CreatedAt.Before(until) {
 					return broken(MembersWrite, "conversation %s seq %d is of user %s, muted until %s",
-						conversation, e.Seq, e.FromUserID, until.Format(time.RFC3339Nano))
+						conversation, e.Seq, e.FromUserID, until.Format(time.RFC3339Nano)).at(conversation, e.Seq)
 				}
 			}
 		}

@@ -18,14 +18,13 @@ func (h *history) checkFrames() error {
 		e, ok := h.entry(conversation, f.Entry.Seq)
 		if !ok {
 			return broken(Delivered, "user %s got seq %d of conversation %s, which has %d",
-				f.User, f.Entry.Seq, conversation, len(h.logs[conversation]))
+				f.User, f.Entry.Seq, conversation, len(h.logs[conversation])).at(conversation, f.Entry.Seq)
 		}
 		if d := differInPlace(e, f.Entry); d != "" {
-			return broken(Delivered, "user %s got another seq %d of conversation %s: %s", f.User, e.Seq, conversation, d)
+			return broken(Delivered, "user %s got another entry: %s", f.User, d).at(conversation, e.Seq)
 		}
 		if e.Kind == gochat.KindMessage && !h.mayRead(conversation, e, f.Entry.Content) {
-			return broken(Delivered, "user %s got seq %d of conversation %s with %q, which nobody wrote",
-				f.User, e.Seq, conversation, f.Entry.Content)
+			return broken(Delivered, "user %s got %q, which nobody wrote", f.User, f.Entry.Content).at(conversation, e.Seq)
 		}
 		if err := h.checkReceiver(f); err != nil {
 			return err
@@ -65,7 +64,7 @@ func (h *history) checkReceiver(f *Frame) error {
 	e, _ := h.entry(conversation, seq)
 	return broken(MembersRead, "user %s got seq %d (%s of %s) of conversation %s, not being a member (%s): %s after the start, %s after it was stored",
 		f.User, seq, e.Kind, e.CreatedAt.Format(time.StampMilli), conversation, memberships,
-		f.At.Round(time.Millisecond), h.record.Began.Add(f.At).Sub(e.CreatedAt).Round(time.Millisecond))
+		f.At.Round(time.Millisecond), h.record.Began.Add(f.At).Sub(e.CreatedAt).Round(time.Millisecond)).at(conversation, seq)
 }
 
 // at is when an entry of the history was stored, by the record's clock.
@@ -103,7 +102,7 @@ func (h *history) checkLogs() error {
 		}
 		for i, e := range l.Entries {
 			where := func(d string) error {
-				return broken(LocalLog, "user %s, conversation %s, place %d: %s", l.User, l.Conversation, i+1, d)
+				return broken(LocalLog, "%s of user %s: %s", l.Device, l.User, d).at(l.Conversation, int64(i)+1)
 			}
 			if i >= len(log) {
 				return where("beyond the history's end")
@@ -117,8 +116,8 @@ func (h *history) checkLogs() error {
 			}
 		}
 		if h.members[l.Conversation][l.User].now() && len(l.Entries) != len(log) {
-			return broken(LocalLog, "user %s has %d entries of conversation %s, which has %d",
-				l.User, len(l.Entries), l.Conversation, len(log))
+			return broken(LocalLog, "%s of user %s has %d entries of %d", l.Device, l.User, len(l.Entries), len(log)).
+				at(l.Conversation, int64(len(l.Entries))+1)
 		}
 	}
 	for conversation, members := range h.members {

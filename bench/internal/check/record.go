@@ -25,6 +25,8 @@ type Record struct {
 	Readings      []Reading
 	Logs          []Log
 	Unread        []Unread
+	Groups        []Group
+	Ends          []End
 }
 
 // Conversation is one that existed, with its members before the first event.
@@ -49,11 +51,25 @@ type Send struct {
 	Place int
 }
 
-// Frame is an entry that arrived at a user's socket.
+// Frame is an entry that arrived at a socket of a user's device.
 type Frame struct {
-	User  string
-	At    time.Duration
-	Entry gochat.Entry
+	User   string
+	Device string // of one login
+	At     time.Duration
+	Entry  gochat.Entry
+}
+
+// End is the end of a device's login: a logout, or a password change elsewhere.
+type End struct {
+	Device string
+	At     time.Duration // after the call returned
+}
+
+// Group is whom a member was told to be a group's owner at the end.
+type Group struct {
+	User         string
+	Conversation string
+	OwnerID      string
 }
 
 // Join is a call that may have made a user a member again.
@@ -83,9 +99,10 @@ type Reading struct {
 	Entries      []gochat.Entry
 }
 
-// Log is a client's local log at the end, edits and recalls applied.
+// Log is a device's local log at the end, edits and recalls applied.
 type Log struct {
 	User         string
+	Device       string
 	Conversation string
 	Entries      []gochat.Entry
 }
