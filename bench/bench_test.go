@@ -130,7 +130,7 @@ func TestEveryCommandHasItsFlags(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if sub.InheritedFlags().Lookup("url") == nil || sub.InheritedFlags().Lookup("json") == nil {
+		if sub.Flag("url") == nil || sub.Flag("json") == nil {
 			t.Errorf("%s has no --url or --json", name)
 		}
 	}

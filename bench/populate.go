@@ -63,5 +63,5 @@ func register(ctx context.Context, url, name string) (*gochat.Client, account, e
 	if _, err := client.Login(ctx, gochat.Credentials{Username: name, Password: password, Platform: "bench"}); err != nil {
 		return nil, account{}, fmt.Errorf("log in %s: %w", name, err)
 	}
-	return client, account{ID: user.ID, Token: client.Tokens().Access}, nil
+	return client, account{ID: user.ID, Token: client.Tokens().Access, Name: name, Password: password}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ import (
 
 type stressOptions struct {
 	*options
+	URLs      []string
+	Faults    bool
 	Seed      uint64
 	Clients   int
 	Groups    int
@@ -33,10 +36,15 @@ func stressCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stress",
 		Short: "Clients that do everything at once; then every promise is checked",
-		Long: `Clients send, edit, recall, read, join, leave, kick, mute, drop their connection
-and come back, and resend under the same id; optionally the server is killed and
-started again meanwhile. What all of them saw is then held against the history:
-it fails with the first promise that was broken, and the seed.`,
+		Long: `Clients with two devices each send, edit, recall, read, join, leave, kick, mute,
+transfer and dissolve groups, log out and change their passwords, stop reading
+for a while, drop their connection and come back, and resend under the same id;
+optionally the server is killed and started again meanwhile. What all of them saw
+is then held against the history: it fails with the first promise that was
+broken, and the seed.
+
+With several --url the clients are spread over them and go on at another one when
+theirs fails; --faults says that somebody breaks things meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stress.progress = cmd.ErrOrStderr()
@@ -44,6 +52,8 @@ it fails with the first promise that was broken, and the seed.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.StringSliceVar(&stress.URLs, "url", nil, "base `URL`s of a deployment that runs, comma-separated or repeated, instead of starting a server")
+	flags.BoolVar(&stress.Faults, "faults", false, "faults come from outside: calls may fail, logins may be lost; the promises hold")
 	flags.Uint64Var(&stress.Seed, "seed", 0, "what the clients do follows from it; 0: a random one")
 	flags.IntVar(&stress.Clients, "clients", 24, "how many clients")
 	flags.IntVar(&stress.Groups, "groups", 4, "how many groups")
@@ -59,9 +69,9 @@ type stressRun struct {
 	w       *world
 	began   time.Time
 	http    *http.Client
+	slow    *http.Client
 	clients []*stressClient
-	groups  []string
-	killing bool
+	groups  stressGroups
 	lots    atomic.Int64
 	kills   int
 
@@ -74,7 +84,7 @@ func (o stressOptions) run(ctx context.Context) (*report, error) {
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
-	if o.KillEvery > 0 && o.URL != "" {
+	if o.KillEvery > 0 && len(o.URLs) > 0 {
 		return nil, errors.New("--kill-every needs a server of its own: leave --url out")
 	}
 	if o.Clients < 4 || o.Groups < 1 {
@@ -82,7 +92,7 @@ func (o stressOptions) run(ctx context.Context) (*report, error) {
 	}
 	fmt.Fprintf(o.progress, "stress: seed %d\n", o.Seed)
 	r := &report{Name: "stress"}
-	w, err := prepare(ctx, o.URL, o.plan())
+	w, err := o.prepare(ctx)
 	if err == nil {
 		err = w.finish(o.exercise(ctx, w, r))
 	}
@@ -92,11 +102,45 @@ func (o stressOptions) run(ctx context.Context) (*report, error) {
 	return r, nil
 }
 
+// prepare makes the plan real through the API, because the clients need
+// passwords.
+func (o stressOptions) prepare(ctx context.Context) (*world, error) {
+	if len(o.URLs) > 0 {
+		return prepare(ctx, strings.TrimRight(o.URLs[0], "/"), o.plan())
+	}
+	w, err := prepare(ctx, "", plan{Env: append([]string{thresholdEnv(o.Threshold)}, stressEnv...)})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.populate(ctx, o.plan()); err != nil {
+		return nil, w.finish(err)
+	}
+	return w, nil
+}
+
+// stressEnv makes tokens expire and queues fill within a short run.
+var stressEnv = []string{
+	"GOCHAT_LOGIC_ACCESS_TOKEN_TTL=13s", // the clients exchange it 10 s before its end
+	"GOCHAT_GATEWAY_WEBSOCKET_QUEUE_SOFT_BYTES=4096", "GOCHAT_GATEWAY_WEBSOCKET_QUEUE_BODY_BYTES=16384",
+	"GOCHAT_GATEWAY_WEBSOCKET_QUEUE_MAX_BYTES=262144",
+}
+
+// servers returns the base URLs of the deployment.
+func (run *stressRun) servers() []string {
+	if len(run.URLs) > 0 {
+		return run.URLs
+	}
+	return []string{run.w.url}
+}
+
+// disturbed reports whether processes are killed or cut off meanwhile.
+func (run *stressRun) disturbed() bool { return run.Faults || run.KillEvery > 0 }
+
 // plan: each client has two one-to-one conversations; half of the clients are
 // in each group at first.
 func (o stressOptions) plan() plan {
 	rng := rand.New(rand.NewPCG(o.Seed, 0))
-	p := plan{Users: o.Clients, Env: []string{thresholdEnv(o.Threshold)}}
+	p := plan{Users: o.Clients}
 	for i := range o.Clients {
 		p.Singles = append(p.Singles, [2]int{i, (i + 1) % o.Clients})
 	}
@@ -110,14 +154,16 @@ func (o stressOptions) exercise(ctx context.Context, w *world, r *report) error 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	run := &stressRun{
-		stressOptions: o, w: w, began: time.Now(), groups: w.Groups, abort: cancel,
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.Clients}},
+		stressOptions: o, w: w, began: time.Now(), abort: cancel,
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * o.Clients}}, slow: slowClient(),
 	}
 	defer run.http.CloseIdleConnections()
+	defer run.slow.CloseIdleConnections()
+	defer run.closeAll()
 	if err := run.connect(ctx); err != nil {
 		return err
 	}
-	defer run.closeAll()
+	fmt.Fprintf(o.progress, "stress: %d clients are at work\n", o.Clients)
 	if err := run.work(ctx); err != nil {
 		return err
 	}
@@ -128,7 +174,7 @@ func (o stressOptions) exercise(ctx context.Context, w *world, r *report) error 
 	if err != nil {
 		return err
 	}
-	run.tell(r, record)
+	run.tell(ctx, r, record)
 	return check.Check(record)
 }
 
@@ -154,12 +200,11 @@ func (run *stressRun) now() time.Duration { return time.Since(run.began) }
 func (run *stressRun) work(ctx context.Context) error {
 	working, stop := context.WithTimeout(ctx, run.Duration)
 	defer stop()
-	run.killing = run.KillEvery > 0
 	var workers sync.WaitGroup
 	for _, c := range run.clients {
 		workers.Go(func() { c.work(ctx, working) })
 	}
-	if run.killing {
+	if run.KillEvery > 0 {
 		workers.Go(func() { run.killer(ctx, working) })
 	}
 	workers.Wait()
@@ -186,7 +231,7 @@ func (run *stressRun) killer(ctx, working context.Context) {
 	}
 }
 
-func (run *stressRun) tell(r *report, record *check.Record) {
+func (run *stressRun) tell(ctx context.Context, r *report, record *check.Record) {
 	acked, duplicates, refused := 0, 0, 0
 	for _, s := range record.Sends {
 		if len(s.Seqs) > 0 {
@@ -220,6 +265,12 @@ func (run *stressRun) tell(r *report, record *check.Record) {
 	r.add("joins", float64(kinds[gochat.KindMemberJoined]), "")
 	r.add("leaves and kicks", float64(kinds[gochat.KindMemberLeft]+kinds[gochat.KindMemberRemoved]), "")
 	r.add("mutes", float64(kinds[gochat.KindMemberMuted]), "")
+	r.add("role changes", float64(kinds[gochat.KindRoleChanged]), "")
+	r.add("groups dissolved", float64(kinds[gochat.KindDissolved]), "")
+	r.add("logins ended", float64(len(record.Ends)), "")
+	if left, ok := run.w.metric(ctx, `gochat_gateway_dropped_total{step="body"}`); ok {
+		r.add("bodies left out for slow sockets", left, "")
+	}
 	r.add("entries seen on sockets", float64(len(record.Frames)), "")
 	r.add("connections", float64(run.connections()), "")
 	r.add("kills", float64(run.kills), "")

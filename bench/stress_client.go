@@ -1,84 +1,98 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gochat-im/gochat/bench/internal/check"
-	"github.com/gochat-im/gochat/bench/internal/rawws"
 	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
-// stressClient is one user: what it does follows from the seed, what it sees is
-// kept.
+// stressClient is one user with two devices: what it does follows from the seed,
+// what it sees is kept.
 type stressClient struct {
-	run     *stressRun
-	index   int
-	id      string
-	api     *gochat.Client
-	session *gochat.Session
-	store   *gochat.MemoryStore
-	rng     *rand.Rand
-	drained chan struct{}
+	run       *stressRun
+	index     int
+	id        string
+	account   account
+	passwords []string // the one that is valid is one of them
+	rng       *rand.Rand
+	laptop    *device
+	phone     *device
 
 	singles []string
-	owned   []string // groups
 	sends   []*check.Send
 	changes []check.Change
 	joins   []check.Join
+	ends    []check.End
 	reads   map[string]*readMark
 	nextID  int
-
-	mu          sync.Mutex // guards what the session's goroutines write
-	frames      []check.Frame
-	connections int
 }
 
 // readMark bounds what a conversation's read pointer may be.
 type readMark struct{ min, max int64 }
 
-// connect opens a session for each account.
+// connect logs every client in.
 func (run *stressRun) connect(ctx context.Context) error {
 	run.clients = make([]*stressClient, run.Clients)
 	for i := range run.clients {
+		a := run.w.Accounts[i]
 		c := &stressClient{
-			run: run, index: i, id: run.w.Accounts[i].ID, store: &gochat.MemoryStore{},
-			rng: rand.New(rand.NewPCG(run.Seed, uint64(i)+10)), drained: make(chan struct{}), reads: map[string]*readMark{},
+			run: run, index: i, id: a.ID, account: a, passwords: []string{a.Password},
+			rng: rand.New(rand.NewPCG(run.Seed, uint64(i)+10)), reads: map[string]*readMark{},
+		}
+		c.laptop, c.phone = c.device("laptop", run.http), c.device("phone", run.http)
+		if i%3 == 0 {
+			c.phone.http = run.slow
 		}
 		c.singles = []string{run.w.Singles[i], run.w.Singles[(i+run.Clients-1)%run.Clients]}
 		run.clients[i] = c
 	}
-	for i, members := range run.plan().Groups {
-		owner := run.clients[members[0]]
-		owner.owned = append(owner.owned, run.groups[i])
-	}
-	return each(ctx, run.Clients, func(_ context.Context, i int) error { return run.clients[i].connect(ctx) })
-}
-
-func (c *stressClient) connect(ctx context.Context) (err error) {
-	c.api, err = gochat.New(c.run.w.url, gochat.WithHTTPClient(c.run.http), gochat.WithTokens(gochat.Tokens{Access: c.run.w.Accounts[c.index].Token}))
+	err := each(ctx, 2*run.Clients, func(ctx context.Context, i int) error {
+		c := run.clients[i/2]
+		return []*device{c.laptop, c.phone}[i%2].login(ctx)
+	})
 	if err != nil {
 		return err
 	}
-	c.session, err = c.api.Connect(ctx, gochat.SessionConfig{Store: c.store, FromStart: true, Trace: c.trace, AckTimeout: 5 * time.Second})
-	if err != nil {
-		return fmt.Errorf("connect client %d: %w", c.index, err)
+	for i, members := range run.plan().Groups {
+		owner := run.clients[members[0]]
+		run.groups.add(run.w.Groups[i], owner.id)
+		if i%2 == 1 {
+			policy := gochat.JoinApproval
+			if _, err := owner.laptop.api.UpdateGroup(ctx, run.w.Groups[i], gochat.GroupUpdate{JoinPolicy: &policy}); err != nil {
+				return err
+			}
+		}
 	}
-	go c.drain()
 	return nil
 }
 
+func (c *stressClient) device(name string, client *http.Client) *device {
+	return &device{client: c, name: name, http: client, store: &gochat.MemoryStore{}, pause: make(chan time.Duration, 1)}
+}
+
+// urls returns the servers, beginning with another one for each client.
+func (c *stressClient) urls() []string {
+	urls := c.run.servers()
+	first := c.index % len(urls)
+	return slices.Concat(urls[first:], urls[:first])
+}
+
+func (c *stressClient) devices() []*device { return []*device{c.laptop, c.phone} }
+
+// some returns one of the client's devices.
+func (c *stressClient) some() *device { return c.devices()[c.rng.IntN(2)] }
+
 func (run *stressRun) closeAll() {
 	for _, c := range run.clients {
-		if c.session != nil {
-			_ = c.session.Close()
-			<-c.drained
+		for _, d := range c.devices() {
+			d.close()
 		}
 	}
 }
@@ -86,54 +100,13 @@ func (run *stressRun) closeAll() {
 func (run *stressRun) connections() int {
 	n := 0
 	for _, c := range run.clients {
-		c.mu.Lock()
-		n += c.connections
-		c.mu.Unlock()
-	}
-	return n
-}
-
-// trace keeps every entry as it arrives at the socket.
-func (c *stressClient) trace(data []byte) {
-	if !rawws.IsType(data, "message") && !rawws.IsType(data, "event") {
-		return
-	}
-	var f struct {
-		Data gochat.Entry `json:"data"`
-	}
-	if json.NewDecoder(bytes.NewReader(data)).Decode(&f) != nil || f.Data.Seq == 0 || f.Data.Kind == "behind" {
-		return
-	}
-	at := c.run.now()
-	c.mu.Lock()
-	c.frames = append(c.frames, check.Frame{User: c.id, At: at, Entry: f.Data})
-	c.mu.Unlock()
-}
-
-// drain reads the session's events and holds them to their promise: each
-// conversation's entries in order, none twice, none left out.
-func (c *stressClient) drain() {
-	defer close(c.drained)
-	last := map[string]int64{}
-	for e := range c.session.Events() {
-		switch e := e.(type) {
-		case gochat.EntryEvent:
-			if id := e.Entry.ConversationID; e.Entry.Seq != last[id]+1 {
-				c.run.fail(&check.Violation{Promise: check.LocalLog, Detail: fmt.Sprintf(
-					"user %s was handed seq %d of conversation %s after %d", c.id, e.Entry.Seq, id, last[id])})
-			}
-			last[e.Entry.ConversationID] = e.Entry.Seq
-		case gochat.StateEvent:
-			if e.State == gochat.Connected {
-				c.mu.Lock()
-				c.connections++
-				c.mu.Unlock()
-			}
+		for _, d := range c.devices() {
+			d.mu.Lock()
+			n += d.connections
+			d.mu.Unlock()
 		}
 	}
-	if err := c.session.Err(); !errors.Is(err, gochat.ErrClosed) {
-		c.run.fail(fmt.Errorf("client %d: the session ended: %w", c.index, err))
-	}
+	return n
 }
 
 const stressCallTimeout = 20 * time.Second
@@ -144,7 +117,7 @@ func (c *stressClient) call(ctx context.Context, what string, f func(ctx context
 	ctx, cancel := context.WithTimeout(ctx, stressCallTimeout)
 	defer cancel()
 	err := f(ctx)
-	if gochat.IsCode(err, gochat.CodeInternal) && !c.run.killing {
+	if gochat.IsCode(err, gochat.CodeInternal) && !c.run.disturbed() {
 		c.run.fail(fmt.Errorf("client %d: %s: %w", c.index, what, err))
 	}
 	return err
@@ -164,16 +137,6 @@ func unknown(err error) bool {
 func (c *stressClient) any() string {
 	if c.rng.IntN(4) == 0 {
 		return c.singles[c.rng.IntN(len(c.singles))]
-	}
-	return c.group()
-}
-
-func (c *stressClient) group() string { return c.run.groups[c.rng.IntN(len(c.run.groups))] }
-
-// ruled returns a group where the client has a say, if it owns one.
-func (c *stressClient) ruled() string {
-	if len(c.owned) > 0 {
-		return c.owned[c.rng.IntN(len(c.owned))]
 	}
 	return c.group()
 }

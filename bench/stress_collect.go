@@ -17,14 +17,21 @@ const settleTimeout = 60 * time.Second
 func (run *stressRun) settle(ctx context.Context) error {
 	return each(ctx, len(run.clients), func(ctx context.Context, i int) error {
 		c := run.clients[i]
+		for _, d := range c.devices() {
+			for d.over() && run.failed() == nil && ctx.Err() == nil {
+				c.revive(ctx, d)
+			}
+		}
 		conversations, err := c.conversations(ctx)
 		if err != nil {
 			return err
 		}
 		waitUntil(ctx, settleTimeout, func() bool {
-			for _, v := range conversations {
-				if int64(len(c.store.Log(v.ID))) < v.LastSeq {
-					return false
+			for _, d := range c.devices() {
+				for _, v := range conversations {
+					if int64(len(d.store.Log(v.ID))) < v.LastSeq {
+						return false
+					}
 				}
 			}
 			return true
@@ -36,7 +43,7 @@ func (run *stressRun) settle(ctx context.Context) error {
 func (c *stressClient) conversations(ctx context.Context) ([]gochat.Conversation, error) {
 	var all []gochat.Conversation
 	for page := (gochat.Page{}); ; {
-		answer, err := c.api.Conversations(ctx, page)
+		answer, err := c.laptop.api.Conversations(ctx, page)
 		if err != nil {
 			return nil, fmt.Errorf("list conversations of client %d: %w", c.index, err)
 		}
@@ -52,7 +59,7 @@ func (c *stressClient) conversations(ctx context.Context) ([]gochat.Conversation
 // members.
 func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
 	r := &check.Record{Began: run.began, ClockSlack: 5 * time.Millisecond}
-	if run.URL != "" {
+	if len(run.URLs) > 0 {
 		r.ClockSlack = time.Second
 	}
 	for i, id := range run.w.Singles {
@@ -60,11 +67,7 @@ func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
 			ID: id, Initial: []string{run.clients[i].id, run.clients[(i+1)%run.Clients].id},
 		})
 	}
-	for i, members := range run.plan().Groups {
-		r.Conversations = append(r.Conversations, check.Conversation{
-			ID: run.w.Groups[i], Initial: []string{run.clients[members[0]].id}, // the others' joins are in the log
-		})
-	}
+	r.Conversations = append(r.Conversations, run.groups.conversations()...)
 	var mu sync.Mutex // guards r
 	err := each(ctx, len(run.clients), func(ctx context.Context, i int) error {
 		own, err := run.clients[i].collect(ctx)
@@ -80,21 +83,40 @@ func (run *stressRun) collect(ctx context.Context) (*check.Record, error) {
 		r.Readings = append(r.Readings, own.Readings...)
 		r.Logs = append(r.Logs, own.Logs...)
 		r.Unread = append(r.Unread, own.Unread...)
+		r.Groups = append(r.Groups, own.Groups...)
+		r.Ends = append(r.Ends, own.Ends...)
 		return nil
 	})
+	addUnknownGroups(r)
 	return r, err
 }
 
+// addUnknownGroups adds the groups whose creation was never answered.
+func addUnknownGroups(r *check.Record) {
+	known := map[string]bool{}
+	for _, c := range r.Conversations {
+		known[c.ID] = true
+	}
+	for _, reading := range r.Readings {
+		if !known[reading.Conversation] && len(reading.Entries) > 0 && reading.Entries[0].Kind == gochat.KindCreated {
+			known[reading.Conversation] = true
+			r.Conversations = append(r.Conversations, check.Conversation{ID: reading.Conversation, Initial: []string{reading.Entries[0].UserID}})
+		}
+	}
+}
+
 func (c *stressClient) collect(ctx context.Context) (*check.Record, error) {
-	r := &check.Record{Joins: c.joins, Changes: c.changes}
+	r := &check.Record{Joins: c.joins, Changes: c.changes, Ends: c.ends}
 	for _, s := range c.sends {
 		r.Sends = append(r.Sends, *s)
 	}
-	c.mu.Lock()
-	r.Frames = c.frames
-	c.mu.Unlock()
-	for _, id := range c.store.Conversations() {
-		r.Logs = append(r.Logs, check.Log{User: c.id, Conversation: id, Entries: c.store.Log(id)})
+	for _, d := range c.devices() {
+		d.mu.Lock()
+		r.Frames = append(r.Frames, d.frames...)
+		d.mu.Unlock()
+		for _, id := range d.store.Conversations() {
+			r.Logs = append(r.Logs, check.Log{User: c.id, Device: d.name, Conversation: id, Entries: d.store.Log(id)})
+		}
 	}
 	conversations, err := c.conversations(ctx)
 	if err != nil {
@@ -111,6 +133,13 @@ func (c *stressClient) collect(ctx context.Context) (*check.Record, error) {
 			u.ReadMin, u.ReadMax = mark.min, mark.max
 		}
 		r.Unread = append(r.Unread, u)
+		if v.Type == "group" {
+			group, err := c.laptop.api.Group(ctx, v.ID)
+			if err != nil {
+				return nil, fmt.Errorf("read group %s as client %d: %w", v.ID, c.index, err)
+			}
+			r.Groups = append(r.Groups, check.Group{User: c.id, Conversation: v.ID, OwnerID: group.OwnerID})
+		}
 	}
 	return r, c.compareUnread(ctx, conversations)
 }
@@ -118,7 +147,7 @@ func (c *stressClient) collect(ctx context.Context) (*check.Record, error) {
 func (c *stressClient) history(ctx context.Context, conversation string) ([]gochat.Entry, error) {
 	var all []gochat.Entry
 	for after := int64(0); ; {
-		page, err := c.api.History(ctx, gochat.HistoryQuery{ConversationID: conversation, AfterSeq: &after, Limit: 200, All: true})
+		page, err := c.laptop.api.History(ctx, gochat.HistoryQuery{ConversationID: conversation, AfterSeq: &after, Limit: 200, All: true})
 		if err != nil {
 			return nil, fmt.Errorf("read conversation %s as client %d: %w", conversation, c.index, err)
 		}
@@ -132,7 +161,7 @@ func (c *stressClient) history(ctx context.Context, conversation string) ([]goch
 
 // compareUnread: both calls that count must say the same.
 func (c *stressClient) compareUnread(ctx context.Context, conversations []gochat.Conversation) error {
-	unread, err := c.api.Unread(ctx)
+	unread, err := c.laptop.api.Unread(ctx)
 	if err != nil {
 		return fmt.Errorf("count unread of client %d: %w", c.index, err)
 	}

@@ -31,8 +31,14 @@ func (c *stressClient) work(ctx, working context.Context) {
 		{4, c.mute},
 		{2, c.setRole},
 		{1, c.rename},
+		{2, c.decide},
+		{1, c.transfer},
+		{1, c.dissolve},
 		{2, c.look},
-		{2, func(context.Context) { c.session.Reconnect() }},
+		{2, c.pause},
+		{1, c.logout},
+		{1, c.changePassword},
+		{2, func(context.Context) { c.some().session.Reconnect() }},
 		{3, func(context.Context) { time.Sleep(time.Duration(c.rng.IntN(50)) * time.Millisecond) }},
 	}
 	total := 0
@@ -40,6 +46,11 @@ func (c *stressClient) work(ctx, working context.Context) {
 		total += op.weight
 	}
 	for working.Err() == nil {
+		for _, d := range c.devices() {
+			if d.over() {
+				c.revive(ctx, d)
+			}
+		}
 		n := c.rng.IntN(total)
 		for _, op := range ops {
 			if n -= op.weight; n < 0 {
@@ -69,10 +80,10 @@ func outgoing(s *check.Send) gochat.Outgoing {
 func (c *stressClient) try(ctx context.Context, s *check.Send, socket bool) error {
 	return c.call(ctx, "send", func(ctx context.Context) error {
 		if socket {
-			ack, err := c.session.Send(ctx, outgoing(s))
+			ack, err := c.some().session.Send(ctx, outgoing(s))
 			return c.answered(s, ack.Seq, err)
 		}
-		message, err := c.api.SendMessage(ctx, outgoing(s))
+		message, err := c.some().api.SendMessage(ctx, outgoing(s))
 		return c.answered(s, message.Seq, err)
 	})
 }
@@ -114,10 +125,11 @@ func (c *stressClient) sendLot(ctx context.Context) {
 	lot, conversation := c.run.lots.Add(1), c.any()
 	var messages []*check.Send
 	var waits []*gochat.Sending
+	session := c.some().session
 	for place := range 2 + c.rng.IntN(8) {
 		s := c.compose(conversation)
 		s.Lot, s.Place = lot, place
-		sending, err := c.session.Start(outgoing(s))
+		sending, err := session.Start(outgoing(s))
 		if err != nil {
 			c.run.fail(fmt.Errorf("client %d: start a send: %w", c.index, err))
 			return
@@ -158,13 +170,16 @@ func (c *stressClient) sendConflict(ctx context.Context) {
 	}
 	other := outgoing(s)
 	other.Content += " but not quite"
-	var answer gochat.Entry
+	var stored gochat.Entry
 	err := c.call(ctx, "send", func(ctx context.Context) (err error) {
-		answer, err = c.api.SendMessage(ctx, other)
+		stored, err = c.some().api.SendMessage(ctx, other)
 		return err
 	})
-	if err == nil && answer.Status != gochat.StatusRecalled { // of what was recalled nothing is left to compare with
-		c.run.fail(&check.Violation{Promise: check.Once, Detail: fmt.Sprintf("user %s: %s was accepted with two contents", c.id, s.ClientMsgID)})
+	if err == nil && stored.Status != gochat.StatusRecalled { // of a recalled message nothing is kept to compare with
+		c.run.fail(&check.Violation{
+			Promise: check.Once, Detail: fmt.Sprintf("%s of user %s was accepted with two contents", s.ClientMsgID, c.id),
+			Conversation: s.Conversation, Seq: s.Seqs[0],
+		})
 	}
 }
 
@@ -177,13 +192,13 @@ func (c *stressClient) edit(ctx context.Context) {
 	}
 	c.nextID++
 	change := check.Change{Conversation: s.Conversation, Seq: s.Seqs[0], Content: fmt.Sprintf("%s, edited %d", s.ClientMsgID, c.nextID)}
-	c.change(ctx, change, func(ctx context.Context) error { return c.api.EditMessage(ctx, messageID(s), change.Content) })
+	c.change(ctx, change, func(ctx context.Context) error { return c.some().api.EditMessage(ctx, messageID(s), change.Content) })
 }
 
 func (c *stressClient) recall(ctx context.Context) {
 	if s := c.own(); s != nil {
 		change := check.Change{Conversation: s.Conversation, Seq: s.Seqs[0], Recall: true}
-		c.change(ctx, change, func(ctx context.Context) error { return c.api.RecallMessage(ctx, messageID(s)) })
+		c.change(ctx, change, func(ctx context.Context) error { return c.some().api.RecallMessage(ctx, messageID(s)) })
 	}
 }
 
@@ -200,7 +215,8 @@ func (c *stressClient) change(ctx context.Context, change check.Change, f func(c
 // read marks something as read that the client has.
 func (c *stressClient) read(ctx context.Context) {
 	conversation := c.any()
-	n := len(c.store.Log(conversation))
+	d := c.some()
+	n := len(d.store.Log(conversation))
 	if n == 0 {
 		return
 	}
@@ -212,10 +228,10 @@ func (c *stressClient) read(ctx context.Context) {
 	}
 	mark.max = max(mark.max, seq)
 	if c.rng.IntN(3) == 0 {
-		c.session.MarkRead(conversation, seq)
+		d.session.MarkRead(conversation, seq)
 		return
 	}
-	err := c.call(ctx, "mark read", func(ctx context.Context) error { return c.api.MarkRead(ctx, conversation, seq) })
+	err := c.call(ctx, "mark read", func(ctx context.Context) error { return d.api.MarkRead(ctx, conversation, seq) })
 	if err == nil {
 		mark.min = max(mark.min, seq)
 	}
@@ -223,25 +239,25 @@ func (c *stressClient) read(ctx context.Context) {
 
 func (c *stressClient) leave(ctx context.Context) {
 	group := c.group()
-	_ = c.call(ctx, "leave", func(ctx context.Context) error { return c.api.LeaveGroup(ctx, group) })
+	_ = c.call(ctx, "leave", func(ctx context.Context) error { return c.some().api.LeaveGroup(ctx, group) })
 }
 
 func (c *stressClient) kick(ctx context.Context) {
 	group, user := c.ruled(), c.other()
-	_ = c.call(ctx, "kick", func(ctx context.Context) error { return c.api.RemoveMember(ctx, group, user) })
+	_ = c.call(ctx, "kick", func(ctx context.Context) error { return c.some().api.RemoveMember(ctx, group, user) })
 }
 
 func (c *stressClient) join(ctx context.Context) {
 	group := c.group()
 	c.joining(ctx, c.id, group, func(ctx context.Context) error {
-		_, err := c.api.JoinGroup(ctx, group)
+		_, err := c.some().api.JoinGroup(ctx, group)
 		return err
 	})
 }
 
 func (c *stressClient) add(ctx context.Context) {
 	group, user := c.ruled(), c.other()
-	c.joining(ctx, user, group, func(ctx context.Context) error { return c.api.AddMembers(ctx, group, user) })
+	c.joining(ctx, user, group, func(ctx context.Context) error { return c.some().api.AddMembers(ctx, group, user) })
 }
 
 func (c *stressClient) joining(ctx context.Context, user, group string, f func(ctx context.Context) error) {
@@ -260,7 +276,7 @@ func (c *stressClient) mute(ctx context.Context) {
 	}
 	group, user := c.ruled(), c.other()
 	_ = c.call(ctx, "mute", func(ctx context.Context) error {
-		return c.api.UpdateMember(ctx, group, user, gochat.MemberChange{MutedUntil: &until})
+		return c.some().api.UpdateMember(ctx, group, user, gochat.MemberChange{MutedUntil: &until})
 	})
 }
 
@@ -268,7 +284,7 @@ func (c *stressClient) setRole(ctx context.Context) {
 	role := []string{gochat.RoleAdmin, gochat.RoleMember}[c.rng.IntN(2)]
 	group, user := c.ruled(), c.other()
 	_ = c.call(ctx, "set a role", func(ctx context.Context) error {
-		return c.api.UpdateMember(ctx, group, user, gochat.MemberChange{Role: &role})
+		return c.some().api.UpdateMember(ctx, group, user, gochat.MemberChange{Role: &role})
 	})
 }
 
@@ -277,7 +293,7 @@ func (c *stressClient) rename(ctx context.Context) {
 	name := fmt.Sprintf("group of %d, %d", c.index, c.nextID)
 	group := c.group()
 	_ = c.call(ctx, "rename", func(ctx context.Context) error {
-		_, err := c.api.UpdateGroup(ctx, group, gochat.GroupUpdate{Name: &name})
+		_, err := c.some().api.UpdateGroup(ctx, group, gochat.GroupUpdate{Name: &name})
 		return err
 	})
 }
@@ -285,9 +301,10 @@ func (c *stressClient) rename(ctx context.Context) {
 // look opens a conversation and types in it.
 func (c *stressClient) look(context.Context) {
 	conversation := c.any()
-	c.session.Open(conversation)
-	c.session.Typing(conversation)
+	session := c.some().session
+	session.Open(conversation)
+	session.Typing(conversation)
 	if c.rng.IntN(2) == 0 {
-		c.session.CloseConversation(conversation)
+		session.CloseConversation(conversation)
 	}
 }

@@ -24,6 +24,8 @@ type plan struct {
 type account struct {
 	ID    string
 	Token string
+	// Of one that was registered through the API.
+	Name, Password string
 }
 
 // world is a server with what a plan asked for.

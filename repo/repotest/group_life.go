@@ -36,6 +36,7 @@ func testGroupLife(t *testing.T, f *groupFixture) {
 	}
 	wantEvent(t, created.GetChange().GetEvent(), &repopb.Event{
 		ConversationId: id, Seq: 1, Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: "name", Avatar: "a.png",
+		TargetUserIds: []int64{a},
 	})
 
 	change := f.add(t, id, owner, b, a, c, b)

@@ -59,11 +59,10 @@ type Entry struct {
 }
 
 // ends reports whether the entry ends userID's membership: nothing more of the
-// conversation comes after it.
+// conversation comes after it, and nothing of it can be read. The members of a
+// dissolved group can read it still.
 func (e *Entry) ends(userID string) bool {
 	switch e.Kind {
-	case KindDissolved:
-		return true
 	case KindMemberLeft:
 		return e.UserID == userID || slices.Contains(e.TargetUserIDs, userID)
 	case KindMemberRemoved:

@@ -36,7 +36,8 @@ type fakeServer struct {
 	reject    func(r *http.Request) (status int, body string)
 	onMessage func(m gochat.Outgoing) (refusal string) // data of an error frame
 	tooFar    map[string]int64
-	foreign   bool // every position is one of another server
+	foreign   bool   // every position is one of another server
+	onHistory func() // before a request for history is looked at
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -237,7 +238,11 @@ func (f *fakeServer) history(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.pulls = append(f.pulls, r.URL.RawQuery)
 	log, found := f.logs[q.Get("conversation_id")]
+	onHistory := f.onHistory
 	f.mu.Unlock()
+	if onHistory != nil {
+		onHistory()
+	}
 	if !found {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"code":1003,"message":"not found","request_id":"r"}`)

@@ -199,8 +199,8 @@ func (l *logs) closeGap(id string, log *convLog, wait time.Duration) {
 				l.pulled(id, log, 0)
 				return
 			}
-			after := log.last
-			l.s.workers.Go(func() { l.pull(id, log, after) })
+			after, known := log.last, log.known
+			l.s.workers.Go(func() { l.pull(id, log, after, known) })
 		})
 	})
 }

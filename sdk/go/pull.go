@@ -6,8 +6,9 @@ import "time"
 const pullPage = 200
 
 // pull pages a conversation's log over HTTP from after on, in a goroutine of
-// its own, and hands the pages to the loop.
-func (l *logs) pull(id string, log *convLog, after int64) {
+// its own, and hands the pages to the loop. known is the highest seq that was
+// heard of before.
+func (l *logs) pull(id string, log *convLog, after, known int64) {
 	select {
 	case l.pulls <- struct{}{}:
 		defer func() { <-l.pulls }()
@@ -18,7 +19,7 @@ func (l *logs) pull(id string, log *convLog, after int64) {
 		page, err := l.s.client.History(l.s.ctx, HistoryQuery{ConversationID: id, AfterSeq: &after, Limit: pullPage, All: true})
 		switch {
 		case IsCode(err, CodeNotFound) || IsCode(err, CodeForbidden):
-			l.s.post(func() { l.lost(id, log) })
+			l.s.post(func() { l.lost(id, log, known) })
 			return
 		case err != nil:
 			l.s.client.log.Debug("history", "error", err)
@@ -75,9 +76,16 @@ func (l *logs) pulled(id string, log *convLog, again time.Duration) {
 	l.settled()
 }
 
-// lost ends a pull of a conversation that one may not see any more.
-func (l *logs) lost(id string, log *convLog) {
+// lost ends a pull of a conversation that one may not see any more. When more
+// was heard of it since the pull began one is back, perhaps: that decides the
+// next pull.
+func (l *logs) lost(id string, log *convLog, known int64) {
 	log.pulling = false
+	if log.known > known {
+		l.closeGap(id, log, 0)
+		l.settled()
+		return
+	}
 	if log.ended == 0 {
 		log.close(log.known)
 		l.s.emit(LeftEvent{ConversationID: id})

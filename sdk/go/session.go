@@ -268,8 +268,12 @@ func (s *Session) post(f func()) bool {
 	}
 }
 
-// emit hands an event to the application.
+// emit hands an event to the application. Once one is lost because the session
+// is over, none follows: what was handed out has no hole.
 func (s *Session) emit(e Event) {
+	if s.ctx.Err() != nil {
+		return
+	}
 	select {
 	case s.events <- e:
 	case <-s.ctx.Done():

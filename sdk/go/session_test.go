@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -303,6 +304,44 @@ func TestPullOfWhatOneMayNotSeeEndsTheLog(t *testing.T) {
 	if left := next[gochat.LeftEvent](t, s); left.ConversationID != "gone" {
 		t.Fatalf("%+v", left)
 	}
+}
+
+// A pull that is refused while its conversation goes on live does not end the log: one was away and is back.
+func TestRefusedPullOfWhatGoesOnIsRepeated(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	s := connect(t, f, gochat.SessionConfig{FromStart: true, GapWait: time.Millisecond})
+	synced(t, s)
+	heard := make(chan struct{})
+	var once sync.Once
+	f.change(func() {
+		f.onHistory = func() {
+			once.Do(func() { // the refusal is on its way when the rejoin comes
+				entries := f.write("back", "1", "2", "3")
+				f.deliver(entries[2])
+				f.push(f.conn, `{"type":"typing","data":{"conversation_id":"back","user_id":"peer"}}`)
+				<-heard
+			})
+		}
+	})
+	f.deliver(gochat.Entry{Kind: gochat.KindMessage, ConversationID: "back", Seq: 2})
+	next[gochat.TypingEvent](t, s) // so the entry before it was heard
+	close(heard)
+	expect(t, s, 1, 2, 3)
+}
+
+// The members of a dissolved group can still read it: what is missing before its end is pulled.
+func TestDissolvedGroupIsPulled(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	s := connect(t, f, gochat.SessionConfig{FromStart: true, GapWait: time.Millisecond})
+	synced(t, s)
+	f.write("c", "1", "2")
+	f.mu.Lock()
+	end := f.appendLocked(gochat.Entry{Kind: gochat.KindDissolved, ConversationID: "c", UserID: "peer"})
+	f.mu.Unlock()
+	f.deliver(end)
+	expect(t, s, 1, 2, 3)
 }
 
 func TestTerminalCloseEndsTheSession(t *testing.T) {

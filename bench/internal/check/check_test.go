@@ -205,7 +205,9 @@ func TestBrokenPromises(t *testing.T) {
 			everywhere(r, func(l []gochat.Entry) []gochat.Entry { return append(l, ownership(11, "bob", "bob")) })
 		}},
 		"an owner who has left": {check.OneOwner, func(r *check.Record) {
-			everywhere(r, func(l []gochat.Entry) []gochat.Entry { return append(l, event(11, gochat.KindMemberLeft, "ann", 0, "ann")) })
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				return append(l, event(11, gochat.KindMemberLeft, "ann", 0, "ann"))
+			})
 			r.Readings = r.Readings[1:]
 		}},
 		"an owner who is made an admin": {check.OneOwner, func(r *check.Record) {

@@ -11,6 +11,9 @@ import (
 // neighbours is how many entries before and after one are told with it.
 const neighbours = 3
 
+// maxContext bounds the lines about one entry.
+const maxContext = 20
+
 // around tells what the record has of an entry: the log about it, and who got
 // it when.
 func (h *history) around(conversation string, seq int64) []string {
@@ -24,7 +27,7 @@ func (h *history) around(conversation string, seq int64) []string {
 		}
 	}
 	for i := range h.record.Frames {
-		if f := &h.record.Frames[i]; f.Entry.ConversationID == conversation && f.Entry.Seq == seq {
+		if f := &h.record.Frames[i]; len(lines) < maxContext && f.Entry.ConversationID == conversation && f.Entry.Seq == seq {
 			lines = append(lines, fmt.Sprintf("  %s: user %s (%s) got %s", f.At.Round(time.Millisecond), f.User, f.Device, h.tell(f.Entry)))
 		}
 	}

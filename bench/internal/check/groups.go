@@ -60,10 +60,16 @@ func (h *history) checkJoined() error {
 			continue
 		}
 		for _, e := range log {
-			if e.Kind != gochat.KindMemberJoined || e.CreatedAt.Sub(h.record.Began) <= h.record.ClockSlack {
+			joined := e.TargetUserIDs
+			switch {
+			case e.CreatedAt.Sub(h.record.Began) <= h.record.ClockSlack:
+				continue
+			case e.Kind == gochat.KindMemberJoined:
+				joined = about(e)
+			case e.Kind != gochat.KindCreated:
 				continue
 			}
-			for _, user := range about(e) {
+			for _, user := range joined {
 				if !h.asked(conversation, user, e) {
 					return broken(Membership, "nobody asked for user %s to join", user).at(conversation, e.Seq)
 				}
@@ -78,7 +84,7 @@ func (h *history) checkJoined() error {
 func (h *history) asked(conversation, user string, e gochat.Entry) bool {
 	stored := e.CreatedAt.Sub(h.record.Began)
 	for _, j := range h.record.Joins {
-		if j.User == user && j.Conversation == conversation &&
+		if j.User == user && (j.Conversation == conversation || j.Conversation == "") &&
 			j.Started <= stored+h.record.ClockSlack && (j.Ended == 0 || j.Ended >= stored-h.record.ClockSlack) {
 			return true
 		}
@@ -97,7 +103,7 @@ func (h *history) checkEnds() error {
 		f := &h.record.Frames[i]
 		end, ended := ends[f.Device]
 		if stored := f.Entry.CreatedAt.Sub(h.record.Began); ended && stored > end+h.record.ClockSlack {
-			return broken(LoggedOut, "%s of user %s got it %s after its login had ended", f.Device, f.User, (stored - end).Round(time.Millisecond)).
+			return broken(LoggedOut, "%s of user %s got it %s after its login had ended", f.Device, f.User, (stored-end).Round(time.Millisecond)).
 				at(f.Entry.ConversationID, f.Entry.Seq)
 		}
 	}

@@ -105,6 +105,10 @@ func (h *history) checkMembership() error {
 // follow applies one entry to the memberships.
 func follow(members map[string]intervals, conversation string, e gochat.Entry) error {
 	switch e.Kind {
+	case gochat.KindCreated:
+		for _, user := range e.TargetUserIDs {
+			members[user] = append(members[user], interval{from: e.Seq, to: forever})
+		}
 	case gochat.KindMemberJoined:
 		for _, user := range about(e) {
 			if v := members[user]; v.now() {

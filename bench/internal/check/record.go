@@ -75,7 +75,7 @@ type Group struct {
 // Join is a call that may have made a user a member again.
 type Join struct {
 	User         string
-	Conversation string
+	Conversation string // "": of a group whose creation was not answered
 	Started      time.Duration
 	Ended        time.Duration // 0: not known
 }

@@ -99,7 +99,10 @@ func (t *Tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 		maxMembers: card.GetMaxMembers(), memberCount: int32(len(users)), joinPolicy: card.GetJoinPolicy(),
 	}
 	c.Large = t.crosses(g)
-	ev := &repopb.Event{Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.Name, Avatar: c.Avatar}
+	ev := &repopb.Event{
+		Kind: repopb.EventKind_EVENT_KIND_CREATED, UserId: owner, Name: c.Name, Avatar: c.Avatar,
+		TargetUserIds: users[1:], // whom the log would tell of nowhere else; the owner is the first
+	}
 	if err := t.append(c, ev); err != nil {
 		return nil, err
 	}
