@@ -287,6 +287,9 @@ func adminRestoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cfg.Store != repo.StoreSQLite {
+				return usageError{fmt.Errorf("store: %s is restored with its own tools (pg_restore)", cfg.Store)}
+			}
 			dir, err := datadir.Open(cfg.DataDir)
 			if err != nil {
 				return usageError{err}

@@ -25,24 +25,25 @@ import (
 
 // Config is every setting of the program. config.yaml documents each.
 type Config struct {
-	Listen          string             `koanf:"listen"`
-	PrivateListen   string             `koanf:"private_listen"`
-	DataDir         string             `koanf:"data_dir"`
-	ShutdownTimeout time.Duration      `koanf:"shutdown_timeout"`
-	Store           string             `koanf:"store"`
-	Bus             string             `koanf:"bus"`
-	Cache           string             `koanf:"cache"`
-	Roles           RolesConfig        `koanf:"roles"`
-	Log             LogConfig          `koanf:"log"`
-	EmbeddedBus     embedded.Config    `koanf:"embedded_bus"`
-	Redis           redis.Config       `koanf:"redis"`
-	Registry        registry.Config    `koanf:"registry"`
-	SharedCache     cache.SharedConfig `koanf:"shared_cache"`
-	Delivery        DeliveryConfig     `koanf:"delivery"`
-	Gateway         gateway.Config     `koanf:"gateway"`
-	Logic           logic.Config       `koanf:"logic"`
-	Repo            repo.Config        `koanf:"repo"`
-	Task            task.Config        `koanf:"task"`
+	Listen          string              `koanf:"listen"`
+	PrivateListen   string              `koanf:"private_listen"`
+	DataDir         string              `koanf:"data_dir"`
+	ShutdownTimeout time.Duration       `koanf:"shutdown_timeout"`
+	Store           string              `koanf:"store"`
+	Bus             string              `koanf:"bus"`
+	Cache           string              `koanf:"cache"`
+	Roles           RolesConfig         `koanf:"roles"`
+	Log             LogConfig           `koanf:"log"`
+	EmbeddedBus     embedded.Config     `koanf:"embedded_bus"`
+	Redis           redis.Config        `koanf:"redis"`
+	Registry        registry.Config     `koanf:"registry"`
+	SharedCache     cache.SharedConfig  `koanf:"shared_cache"`
+	Delivery        DeliveryConfig      `koanf:"delivery"`
+	Gateway         gateway.Config      `koanf:"gateway"`
+	Logic           logic.Config        `koanf:"logic"`
+	Repo            repo.Config         `koanf:"repo"`
+	Postgres        repo.PostgresConfig `koanf:"postgres"`
+	Task            task.Config         `koanf:"task"`
 }
 
 // RolesConfig says which roles run in this process.
@@ -70,7 +71,7 @@ func defaultConfig() Config {
 		PrivateListen:   "127.0.0.1:8081",
 		DataDir:         "./data",
 		ShutdownTimeout: 30 * time.Second,
-		Store:           "sqlite",
+		Store:           repo.StoreSQLite,
 		Bus:             "embedded",
 		Cache:           "embedded",
 		Roles:           RolesConfig{Run: allRoles},
@@ -83,6 +84,7 @@ func defaultConfig() Config {
 		Gateway:         gateway.DefaultConfig(),
 		Logic:           logic.DefaultConfig(),
 		Repo:            repo.DefaultConfig(),
+		Postgres:        repo.DefaultPostgresConfig(),
 		Task:            task.DefaultConfig(),
 	}
 }
@@ -110,7 +112,7 @@ func (c Config) validate() error {
 		setting, value string
 		known          []string
 	}{
-		{"store", c.Store, []string{"sqlite"}},
+		{"store", c.Store, []string{repo.StoreSQLite, repo.StorePostgres}},
 		{"bus", c.Bus, []string{"embedded"}},
 		{"cache", c.Cache, []string{"embedded", "redis"}},
 	} {
@@ -145,6 +147,11 @@ func (c Config) validate() error {
 	} {
 		if err := s.config.Validate(); err != nil {
 			return fmt.Errorf("%s.%w", s.name, err)
+		}
+	}
+	if c.Store == repo.StorePostgres {
+		if err := c.Postgres.Validate(); err != nil {
+			return fmt.Errorf("postgres.%w", err)
 		}
 	}
 	return nil
@@ -205,7 +212,7 @@ func loadConfig(cmd *cobra.Command) (Config, error) {
 		return Config{}, usageError{fmt.Errorf("config: %w", err)}
 	}
 	cfg.Logic.MaxMessageBytes = cfg.Gateway.MaxMessageBytes
-	cfg.Repo.DataDir = cfg.DataDir
+	cfg.Repo.DataDir, cfg.Repo.Store, cfg.Repo.Postgres = cfg.DataDir, cfg.Store, cfg.Postgres
 	cfg.Repo.LargeGroupThreshold = cfg.Delivery.LargeGroupThreshold
 	return cfg, nil
 }

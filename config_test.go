@@ -10,6 +10,7 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 
 	"github.com/gochat-im/gochat/platform/config"
+	"github.com/gochat-im/gochat/repo"
 )
 
 // config.yaml is the documentation of the settings: it has each one, with its default, and nothing else.
@@ -50,6 +51,10 @@ func has(tree map[string]any, path []string) bool {
 	return has(section, path[1:])
 }
 
+func usePostgres(c *Config) {
+	c.Store, c.Postgres.URL = repo.StorePostgres, "postgres://gochat:secret@db/gochat"
+}
+
 func TestValidateNamesTheSetting(t *testing.T) {
 	t.Parallel()
 	for setting, spoil := range map[string]func(c *Config){
@@ -57,7 +62,11 @@ func TestValidateNamesTheSetting(t *testing.T) {
 		"private_listen":                 func(c *Config) { c.PrivateListen = "x" },
 		"data_dir":                       func(c *Config) { c.DataDir = "" },
 		"shutdown_timeout":               func(c *Config) { c.ShutdownTimeout = 0 },
-		"store":                          func(c *Config) { c.Store = "postgres" },
+		"store":                          func(c *Config) { c.Store = "mysql" },
+		"postgres.url":                   func(c *Config) { c.Store = repo.StorePostgres },
+		"postgres.replica_url":           func(c *Config) { usePostgres(c); c.Postgres.ReplicaURL = "replica:5432" },
+		"postgres.max_conns":             func(c *Config) { usePostgres(c); c.Postgres.MaxConns = 1 },
+		"postgres.statement_timeout":     func(c *Config) { usePostgres(c); c.Postgres.StatementTimeout = 0 },
 		"bus":                            func(c *Config) { c.Bus = "kafka" },
 		"cache":                          func(c *Config) { c.Cache = "memcached" },
 		"redis.addresses":                func(c *Config) { c.Redis.Addresses = []string{"localhost"} },
@@ -87,6 +96,11 @@ func TestValidateNamesTheSetting(t *testing.T) {
 	}
 	if c := defaultConfig(); c.validate() != nil {
 		t.Errorf("the defaults: %v", c.validate())
+	}
+	split := defaultConfig()
+	usePostgres(&split)
+	if err := split.validate(); err != nil {
+		t.Error(err)
 	}
 	all := defaultConfig()
 	all.Roles.Run = []string{"all"}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -145,19 +144,19 @@ func migrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			dir, err := datadir.Open(cfg.DataDir)
-			if err != nil {
-				return usageError{err}
+			where := "at postgres.url"
+			if cfg.Store == repo.StoreSQLite {
+				dir, err := datadir.Open(cfg.DataDir)
+				if err != nil {
+					return usageError{err}
+				}
+				defer dir.Close()
+				where = "in " + cfg.DataDir
 			}
-			defer dir.Close()
-			store, err := repo.Open(cmd.Context(), cfg.Repo, slog.New(slog.DiscardHandler), nil)
-			if err != nil {
+			if err := repo.Migrate(cmd.Context(), cfg.Repo); err != nil {
 				return err
 			}
-			if err := store.Close(cmd.Context()); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database in %s is up to date\n", cfg.DataDir)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the database %s is up to date\n", where)
 			return err
 		},
 	}

@@ -5,7 +5,6 @@ package repo
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/gochat-im/gochat/platform/cache"
 	"github.com/gochat-im/gochat/platform/errs"
-	"github.com/gochat-im/gochat/repo/internal/sqlite"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -30,24 +28,6 @@ type Service struct {
 }
 
 var _ repopb.RepoServiceServer = (*Service)(nil)
-
-// Open opens the store in cfg.DataDir, migrating it first. reg may be nil.
-func Open(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	store, err := sqlite.Open(ctx, sqlite.Options{
-		Path:                filepath.Join(cfg.DataDir, sqlite.FileName),
-		Readers:             cfg.Readers,
-		QueueSize:           cfg.WriteQueue,
-		WriterCache:         cfg.WriterCacheBytes,
-		ReaderCache:         cfg.ReaderCacheBytes,
-		MaxCachedHeads:      cfg.Cache.Conversations,
-		MaxCachedLists:      cfg.Cache.Memberships,
-		LargeGroupThreshold: cfg.LargeGroupThreshold,
-	}, log, reg)
-	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	return New(store, cfg.Cache, log, reg), nil
-}
 
 // New serves the contract over a store, which it owns.
 func New(store Store, cfg CacheConfig, log *slog.Logger, reg prometheus.Registerer) *Service {

@@ -50,3 +50,20 @@ func (w *writer) InsertMessage(row sqlstore.MessageRow) (bool, error) {
 	}
 	return w.c.changes() == 1, nil
 }
+
+// SaveSent implements sqlstore.Backend.
+func (w *writer) SaveSent(members []*sqlstore.Member) error {
+	for _, m := range members {
+		_, err := w.c.Exec("UPDATE members SET sent = ? WHERE conversation_id = ? AND user_id = ?", m.Sent, m.ConversationID, m.UserID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddOutbox implements sqlstore.Backend.
+func (w *writer) AddOutbox(createdAt int64, ranges string, id *int64) (err error) {
+	*id, _, err = w.c.QueryInt("INSERT INTO outbox (created_at, ranges) VALUES (?, ?) RETURNING id", createdAt, ranges)
+	return err
+}

@@ -20,7 +20,7 @@ func TestPlansOfHotQueries(t *testing.T) {
 		"history up":        {sql: sqlstore.ShownAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
 		"log down":          {sql: sqlstore.LogBefore, index: "m USING PRIMARY KEY (conversation_id=? AND seq<?)"},
 		"log up":            {sql: sqlstore.LogAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
-		"a user's list":     {sql: sqlstore.ListQuery, index: "members USING INDEX members_user (user_id=? AND left_at=?)"},
+		"a user's list":     {sql: sqlstore.ListQuery, index: "m USING INDEX members_user (user_id=? AND left_at=?)"},
 		"left since":        {sql: sqlstore.LeftSinceQuery, index: "members USING INDEX members_user (user_id=? AND left_at>?)"},
 		"route":             {sql: sqlstore.RouteQuery, index: "members USING PRIMARY KEY (conversation_id=?)"},
 		"live sessions":     {sql: sqlstore.LiveSessionsQuery, index: "sessions USING INDEX sessions_live (user_id=?)"},

@@ -216,6 +216,9 @@ func collect(q Conn, r *repopb.GetChangesRequest, visit []missed, resp *repopb.G
 		if err != nil {
 			return err
 		}
+		if v.only == 0 { // nothing of after the moment at which the user was a member
+			events = slices.DeleteFunc(events, func(ev *repopb.Event) bool { return ev.GetSeq() > v.c.LastSeq })
+		}
 		if err := blankHidden(q, v.c.ID, r.GetUserId(), events); err != nil {
 			return err
 		}

@@ -15,12 +15,12 @@ const maxPage = 10_000
 
 // The four ways through a log. A shown page leaves out what its reader hid.
 const (
-	notHidden = " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = ?3 AND h.conversation_id = m.conversation_id AND h.seq = m.seq)"
+	notHidden = " AND NOT EXISTS (SELECT 1 FROM hidden h WHERE h.user_id = ?4 AND h.conversation_id = m.conversation_id AND h.seq = m.seq)"
 
-	LogBefore   = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?4"
-	LogAfter    = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?4"
-	ShownBefore = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq DESC LIMIT ?4"
-	ShownAfter  = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq LIMIT ?4"
+	LogBefore   = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 ORDER BY m.seq DESC LIMIT ?3"
+	LogAfter    = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 ORDER BY m.seq LIMIT ?3"
+	ShownBefore = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq < ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq DESC LIMIT ?3"
+	ShownAfter  = "SELECT " + eventColumns + " FROM messages m WHERE m.conversation_id = ?1 AND m.seq > ?2 AND m.Kind IN " + shownKinds + notHidden + " ORDER BY m.seq LIMIT ?3"
 )
 
 // Messages implements repo.Store.
@@ -92,11 +92,15 @@ func (s *Store) readable(q Conn, conversationID, userID int64) (*Conversation, e
 
 func readEvents(q Conn, c *Conversation, query string, from, userID, limit int64) ([]*repopb.Event, error) {
 	var events []*repopb.Event
+	args := []any{c.ID, from, limit}
+	if query == ShownBefore || query == ShownAfter {
+		args = append(args, userID)
+	}
 	err := q.Query(query, func(r Row) error {
 		ev, err := scanEvent(r, c)
 		events = append(events, ev)
 		return err
-	}, c.ID, from, userID, limit)
+	}, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}

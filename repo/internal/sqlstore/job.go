@@ -50,7 +50,7 @@ func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*r
 	var out []*repopb.Job
 	err := s.engine.Write(ctx, func(t *Tx) error {
 		out = nil
-		err := t.Query(DueJobsQuery, func(row Row) error {
+		err := t.Query(DueJobsQuery+t.skipLocked(), func(row Row) error {
 			out = append(out, scanJob(row))
 			return nil
 		}, t.now, r.GetLimit())

@@ -3,13 +3,13 @@ package sqlstore
 import "fmt"
 
 // ListQuery reads the memberships of a user.
-const ListQuery = "SELECT " + memberColumns + " FROM members WHERE user_id = ? AND left_at = 0"
+const ListQuery = "SELECT " + MemberColumns + " FROM members m WHERE m.user_id = ? AND m.left_at = 0"
 
 // ReadList returns a user's rows in the conversations that they are in now.
 func ReadList(q Conn, userID int64) (map[int64]Member, error) {
 	list := map[int64]Member{}
 	err := q.Query(ListQuery, func(r Row) error {
-		m := scanMember(r)
+		m := ScanMember(r, 0)
 		list[m.ConversationID] = m
 		return nil
 	}, userID)

@@ -77,7 +77,7 @@ func (t *Tx) append(c *Conversation, ev *repopb.Event) error {
 // eventColumns are what scanEvent reads from messages m joined by eventFrom.
 const (
 	eventColumns = `m.conversation_id, m.seq, m.Kind, m.user_id, m.created_at, m.message_type, m.content,
-		CASE WHEN m.echo_key THEN m.dedupe_key END, m.updated_at, m.recalled, m.target_seq, m.details,
+		CASE WHEN m.echo_key <> 0 THEN m.dedupe_key END, m.updated_at, m.recalled, m.target_seq, m.details,
 		CASE WHEN m.Kind = 2 THEN (SELECT t.content FROM messages t WHERE t.conversation_id = m.conversation_id AND t.seq = m.target_seq) END`
 )
 
@@ -128,66 +128,4 @@ func (c *Conversation) statusOf(sender, seq int64) repopb.MessageStatus {
 		return repopb.MessageStatus_MESSAGE_STATUS_DELIVERED
 	}
 	return repopb.MessageStatus_MESSAGE_STATUS_SENT
-}
-
-// LoadConversation reads a conversation's state.
-func LoadConversation(q Conn, id int64) (c Conversation, found bool, err error) {
-	err = q.Query(`SELECT type, name, avatar, low_id, high_id, is_large, created_at, dissolved_at, members_seq FROM conversations WHERE id = ?`,
-		func(r Row) error {
-			found = true
-			c = Conversation{
-				ID: id, Kind: repopb.ConversationType(r.Int64(0)), Name: r.Text(1), Avatar: r.Text(2), Large: r.Bool(5),
-				CreatedAt: r.Int64(6), DissolvedAt: r.Int64(7), MembersSeq: r.Int64(8),
-			}
-			c.Side[0].UserID, c.Side[1].UserID = r.Int64(3), r.Int64(4)
-			return nil
-		}, id)
-	if err != nil || !found {
-		return c, false, err
-	}
-	err = q.Query(`SELECT seq, created_at, count_no, sent_no, user_id FROM messages WHERE conversation_id = ? ORDER BY seq DESC LIMIT 1`,
-		func(r Row) error {
-			c.LastSeq, c.UpdatedAt, c.Total = r.Int64(0), r.Int64(1), r.Int64(2)
-			if i := c.SideOf(r.Int64(4)); i >= 0 {
-				c.Side[i].Sent = r.Int64(3)
-				c.Side[1-i].Sent = c.Total - r.Int64(3)
-			}
-			return nil
-		}, id)
-	if err != nil {
-		return c, false, err
-	}
-	c.ShownSeq, _, err = q.QueryInt(`SELECT seq FROM messages WHERE conversation_id = ? AND kind IN `+shownKinds+` ORDER BY seq DESC LIMIT 1`, id)
-	if err != nil || c.Side[0].UserID == 0 {
-		return c, err == nil, err
-	}
-	err = q.Query("SELECT user_id, read_seq, read_at, delivered_seq FROM members WHERE conversation_id = ?", func(r Row) error {
-		if i := c.SideOf(r.Int64(0)); i >= 0 {
-			s := &c.Side[i]
-			s.ReadSeq, s.ReadAt, s.DeliveredSeq = r.Int64(1), r.Int64(2), r.Int64(3)
-		}
-		return nil
-	}, id)
-	return c, err == nil, err
-}
-
-// memberColumns are what scanMember reads.
-const memberColumns = `conversation_id, user_id, role, muted_until, joined_at, joined_seq, left_at, left_seq, sent,
-	read_seq, read_count, read_sent, read_at, delivered_seq, silent, pinned`
-
-func scanMember(r Row) Member {
-	return Member{
-		ConversationID: r.Int64(0), UserID: r.Int64(1), Role: repopb.Role(r.Int64(2)), MutedUntil: r.Int64(3),
-		JoinedAt: r.Int64(4), JoinedSeq: r.Int64(5), LeftAt: r.Int64(6), LeftSeq: r.Int64(7), Sent: r.Int64(8),
-		ReadSeq: r.Int64(9), ReadCount: r.Int64(10), ReadSent: r.Int64(11), ReadAt: r.Int64(12), DeliveredSeq: r.Int64(13),
-		Silent: r.Bool(14), Pinned: r.Bool(15),
-	}
-}
-
-func LoadMember(q Conn, conversationID, userID int64) (m Member, found bool, err error) {
-	err = q.Query("SELECT "+memberColumns+" FROM members WHERE conversation_id = ? AND user_id = ?", func(r Row) error {
-		m, found = scanMember(r), true
-		return nil
-	}, conversationID, userID)
-	return m, found, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/gochat-im/gochat/platform/errs"
@@ -16,40 +18,47 @@ var errNoConversation = errs.New(errs.NotFound, "no such conversation")
 // stored all the same, without a hole.
 func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
 	var resp *repopb.CreateMessagesResponse
-	err := s.engine.Write(ctx, func(t *Tx) error {
-		resp = &repopb.CreateMessagesResponse{Results: make([]*repopb.CreateMessageResult, len(r.GetMessages()))}
-		results := make([]repopb.CreateMessageResult, len(r.GetMessages()))
-		events := make([]repopb.Event, len(r.GetMessages()))
-		senders := make(map[*Member]struct{})
-		for i, m := range r.GetMessages() {
-			result := &results[i]
-			resp.Results[i] = result
-			err := t.createMessage(m, result, &events[i], senders)
-			if err == nil {
-				continue
-			}
-			refused, ok := err.(*errs.Error) //nolint:errorlint // only what createMessage itself answers is the message's
-			if !ok {
-				return err
-			}
-			result.Code, result.Error = int32(refused.Code), refused.Message
-		}
-		for m := range senders {
-			if err := t.saveSent(m); err != nil {
-				return err
-			}
-		}
-		if !r.GetPushOutbox() {
-			return nil
-		}
-		var err error
-		resp.OutboxId, err = t.addOutbox(resp.GetResults())
+	err := s.engine.Write(ctx, func(t *Tx) (err error) {
+		resp, err = t.CreateMessages(r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return resp, nil
+}
+
+// CreateMessages stores a batch. Its answer is complete when the transaction is committed.
+func (t *Tx) CreateMessages(r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
+	resp := &repopb.CreateMessagesResponse{Results: make([]*repopb.CreateMessageResult, len(r.GetMessages()))}
+	results := make([]repopb.CreateMessageResult, len(r.GetMessages()))
+	events := make([]repopb.Event, len(r.GetMessages()))
+	senders := make(map[*Member]struct{})
+	for i, m := range r.GetMessages() {
+		result := &results[i]
+		resp.Results[i] = result
+		err := t.createMessage(m, result, &events[i], senders)
+		if err == nil {
+			continue
+		}
+		refused, ok := err.(*errs.Error) //nolint:errorlint // only what createMessage itself answers is the message's
+		if !ok {
+			return nil, err
+		}
+		result.Code, result.Error = int32(refused.Code), refused.Message
+	}
+	if len(senders) > 0 {
+		saved := slices.Collect(maps.Keys(senders))
+		t.writes++
+		t.changed = append(t.changed, saved...)
+		if err := t.back.SaveSent(saved); err != nil {
+			return nil, fmt.Errorf("save the count of sent messages: %w", err)
+		}
+	}
+	if !r.GetPushOutbox() {
+		return resp, nil
+	}
+	return resp, t.addOutbox(resp)
 }
 
 // MessageRow is a message with its place in the log.
@@ -153,7 +162,7 @@ func (t *Tx) firstResult(m *repopb.NewMessage, hash int64, result *repopb.Create
 	if !same {
 		return false, errs.New(errs.Conflict, "client_msg_id: was used for another message").With("field", "client_msg_id")
 	}
-	c, err := t.conversation(conversationID)
+	c, err := t.peek(conversationID)
 	if err != nil || c == nil {
 		return false, err
 	}
@@ -174,21 +183,11 @@ func readEvent(q Conn, c *Conversation, seq int64) (ev *repopb.Event, err error)
 	return ev, nil
 }
 
-// saveSent stores how many messages a group's member has sent.
-func (t *Tx) saveSent(m *Member) error {
-	_, err := t.Exec("UPDATE members SET sent = ? WHERE conversation_id = ? AND user_id = ?", m.Sent, m.ConversationID, m.UserID)
-	if err != nil {
-		return fmt.Errorf("save the count of sent messages: %w", err)
-	}
-	t.changed = append(t.changed, m)
-	return nil
-}
-
 // addOutbox records which log entries a batch added, so that a crash before the push decision is noticed.
-func (t *Tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
+func (t *Tx) addOutbox(resp *repopb.CreateMessagesResponse) error {
 	var ranges [][3]int64
 	at := map[int64]int{}
-	for _, r := range results {
+	for _, r := range resp.GetResults() {
 		if r.GetEvent() == nil || r.GetDuplicate() {
 			continue
 		}
@@ -201,18 +200,17 @@ func (t *Tx) addOutbox(results []*repopb.CreateMessageResult) (int64, error) {
 		ranges = append(ranges, [3]int64{id, seq, seq})
 	}
 	if len(ranges) == 0 {
-		return 0, nil
+		return nil
 	}
 	b, err := json.Marshal(ranges)
 	if err != nil {
-		return 0, fmt.Errorf("encode outbox: %w", err)
+		return fmt.Errorf("encode outbox: %w", err)
 	}
 	t.writes++
-	id, _, err := t.QueryInt("INSERT INTO outbox (created_at, ranges) VALUES (?, ?) RETURNING id", t.now, string(b))
-	if err != nil {
-		return 0, fmt.Errorf("insert outbox: %w", err)
+	if err := t.back.AddOutbox(t.now, string(b), &resp.OutboxId); err != nil {
+		return fmt.Errorf("insert outbox: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // bodyHash is FNV-1a (64 bits) over conversation, type and content: what makes two messages the same.

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -50,6 +51,9 @@ func (s *Store) CreateSession(ctx context.Context, r *repopb.CreateSessionReques
 	var resp *repopb.CreateSessionResponse
 	err := s.engine.Write(ctx, func(t *Tx) error {
 		in := r.GetSession()
+		if err := t.lockRow("users", in.GetUserId()); err != nil {
+			return err
+		}
 		live, err := liveSessions(t, in.GetUserId())
 		if err != nil {
 			return err
@@ -101,12 +105,15 @@ func (s *Store) RotateSession(ctx context.Context, r *repopb.RotateSessionReques
 	err := s.engine.Write(ctx, func(t *Tx) error {
 		resp = &repopb.RotateSessionResponse{}
 		var sessionID, tokenExpires, usedAt int64
-		err := t.Query("SELECT session_id, expires_at, used_at FROM refresh_tokens WHERE token_hash = ?", func(r Row) error {
+		err := t.Query("SELECT session_id, expires_at, used_at FROM refresh_tokens WHERE token_hash = ?"+t.forUpdate(), func(r Row) error {
 			sessionID, tokenExpires, usedAt = r.Int64(0), r.Int64(1), r.Int64(2)
 			return nil
 		}, r.GetRefreshHash())
 		if err != nil {
 			return fmt.Errorf("read refresh token: %w", err)
+		}
+		if err := t.lockRow("sessions", sessionID); err != nil {
+			return err
 		}
 		session, err := readSession(t, sessionID)
 		if err != nil {
@@ -206,6 +213,9 @@ func (s *Store) RevokeSessions(ctx context.Context, r *repopb.RevokeSessionsRequ
 
 // revokeWhere ends those of a user's sessions that match.
 func (t *Tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.RevokedSessions, error) {
+	if err := t.lockRow("users", userID); err != nil {
+		return nil, err
+	}
 	live, err := liveSessions(t, userID)
 	if err != nil {
 		return nil, err
@@ -227,7 +237,10 @@ func (t *Tx) revokeWhere(userID int64, match func(id int64) bool) (*repopb.Revok
 func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (*repopb.RevokedSessions, error) {
 	var revoked *repopb.RevokedSessions
 	err := s.engine.Write(ctx, func(t *Tx) (err error) {
-		expected, found, err := t.QueryInt("SELECT ?1 = '' OR password_hash = ?1 FROM users WHERE id = ?2", r.GetExpectedHash(), r.GetUserId())
+		if err := t.lockRow("users", r.GetUserId()); err != nil {
+			return err
+		}
+		expected, found, err := t.QueryInt("SELECT CASE WHEN ?1 = '' OR password_hash = ?1 THEN 1 ELSE 0 END FROM users WHERE id = ?2", r.GetExpectedHash(), r.GetUserId())
 		switch {
 		case err != nil:
 			return fmt.Errorf("read user: %w", err)
@@ -251,8 +264,9 @@ func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (
 // TouchSessions implements repo.Store.
 func (s *Store) TouchSessions(ctx context.Context, r *repopb.TouchSessionsRequest) error {
 	return s.engine.Write(ctx, func(t *Tx) error {
-		for _, id := range r.GetSessionIds() {
-			if _, err := t.Exec("UPDATE sessions SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", r.GetLastSeenAt(), id); err != nil {
+		for _, id := range slices.Sorted(slices.Values(r.GetSessionIds())) { // in the order of every other batch
+			_, err := t.Exec("UPDATE sessions SET last_seen_at = ?1 WHERE id = ?2 AND last_seen_at < ?1", r.GetLastSeenAt(), id)
+			if err != nil {
 				return fmt.Errorf("touch session: %w", err)
 			}
 		}

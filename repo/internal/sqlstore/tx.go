@@ -24,7 +24,8 @@ type Tx struct {
 
 // TxOptions are what the rules inside a transaction need to know.
 type TxOptions struct {
-	LargeGroupThreshold int // groups with more members are large
+	LargeGroupThreshold int  // groups with more members are large
+	Locks               bool // transactions run side by side: rows that a rule depends on are locked first
 }
 
 // Backend is what an engine does its own way inside a transaction.
@@ -34,8 +35,13 @@ type Backend interface {
 	Member(key MemberKey) (Member, bool)
 	// KeepMember offers a row that was read from the database, for Member.
 	KeepMember(m Member)
-	// InsertMessage stores a message; false when its sender used the key before.
+	// InsertMessage stores a message, at the latest before the commit; false
+	// when its sender used the key before, which then can be found.
 	InsertMessage(m MessageRow) (bool, error)
+	// SaveSent stores how many messages a group's members have sent, at the latest before the commit.
+	SaveSent(members []*Member) error
+	// AddOutbox stores an entry and fills its id, at the latest before the commit.
+	AddOutbox(createdAt int64, ranges string, id *int64) error
 }
 
 // NewTx begins the shared state of a transaction that was begun on c. now, in
@@ -76,19 +82,66 @@ func (t *Tx) QueryInt(sql string, args ...any) (int64, bool, error) {
 	return t.c.QueryInt(sql, args...)
 }
 
+// forUpdate ends a statement that reads what the transaction then changes.
+func (t *Tx) forUpdate() string {
+	if t.opt.Locks {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// skipLocked is forUpdate that leaves out what another transaction has locked.
+func (t *Tx) skipLocked() string {
+	if t.opt.Locks {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
+// lockRow keeps other transactions from what they lock the same row for.
+func (t *Tx) lockRow(table string, id int64) error {
+	if !t.opt.Locks {
+		return nil
+	}
+	if _, _, err := t.QueryInt("SELECT 1 FROM "+table+" WHERE id = ? FOR UPDATE", id); err != nil {
+		return fmt.Errorf("lock a row of %s: %w", table, err)
+	}
+	return nil
+}
+
+// peek is conversation for who changes nothing: it takes no lock.
+func (t *Tx) peek(id int64) (*Conversation, error) {
+	if c, ok := t.convs[id]; ok {
+		return c, nil
+	}
+	c, ok := t.back.Conversation(id)
+	if !ok {
+		var err error
+		if c, ok, err = LoadConversation(t.c, id); err != nil || !ok {
+			return nil, err
+		}
+	}
+	return &c, nil
+}
+
 // conversation returns the state of a conversation, nil when there is none.
-// The caller may change it, saving it with saveConversation.
+// The caller may change it, saving it with saveConversation. Its row is the
+// sequencer of its log and guards its members: whoever has it has the lock.
 func (t *Tx) conversation(id int64) (*Conversation, error) {
 	if c, ok := t.convs[id]; ok {
 		return c, nil
 	}
 	v, ok := t.back.Conversation(id)
 	if !ok {
-		var err error
+		err := t.lockRow("conversations", id)
+		if err != nil {
+			return nil, err
+		}
 		if v, ok, err = LoadConversation(t.c, id); err != nil || !ok {
 			return nil, err
 		}
 	}
+	t.now = max(t.now, v.UpdatedAt) // another process's clock may have been ahead
 	t.convs[id] = &v
 	return &v, nil
 }

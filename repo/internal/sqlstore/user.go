@@ -101,7 +101,7 @@ func (t *Tx) checkInvitation(hash []byte) error {
 	if len(hash) == 0 {
 		return nil
 	}
-	_, found, err := t.QueryInt("SELECT 1 FROM invitations WHERE code_hash = ? AND used_by = 0 AND expires_at > ?", hash, t.now)
+	_, found, err := t.QueryInt("SELECT 1 FROM invitations WHERE code_hash = ? AND used_by = 0 AND expires_at > ?"+t.forUpdate(), hash, t.now)
 	if err != nil {
 		return fmt.Errorf("look the invitation up: %w", err)
 	}
@@ -168,7 +168,7 @@ const SearchUsersQuery = `SELECT ` + userColumns + ` FROM (
 		SELECT ` + userColumns + `, username_key FROM users WHERE username_key >= ?1 AND username_key < ?2 AND username_key > ?3 AND status = 1
 		UNION
 		SELECT ` + userColumns + `, username_key FROM users WHERE nickname_key >= ?1 AND nickname_key < ?2 AND username_key > ?3 AND status = 1
-	) ORDER BY username_key LIMIT ?4`
+	) AS found ORDER BY username_key LIMIT ?4`
 
 // SearchUsers implements repo.Store.
 func (s *Store) SearchUsers(ctx context.Context, r *repopb.SearchUsersRequest) ([]*repopb.User, error) {
@@ -189,7 +189,7 @@ func (s *Store) UpdateUser(ctx context.Context, r *repopb.UpdateUserRequest) (*r
 	var user *repopb.User
 	err := s.engine.Write(ctx, func(t *Tx) error {
 		user = nil
-		err := t.Query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r Row) error {
+		err := t.Query("SELECT "+userColumns+" FROM users WHERE id = ?"+t.forUpdate(), func(r Row) error {
 			user = scanUser(r)
 			return nil
 		}, r.GetId())

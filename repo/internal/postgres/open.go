@@ -1,0 +1,111 @@
+// Package postgres is the PostgreSQL engine of the store, on pgx's native
+// pool. Any number of processes may use one database at the same time.
+//
+// The row of a conversation is the sequencer of its log: whoever changes
+// anything in a conversation locks it first. Nothing is cached across
+// transactions, so nothing can be out of date. Batches of messages take two
+// round trips, and those that come together share one transaction.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// Options are what the store needs to know.
+type Options struct {
+	URL                 string
+	MaxConns            int
+	MinConns            int
+	ConnectTimeout      time.Duration
+	StatementTimeout    time.Duration
+	Writers             int // transactions of message batches at a time
+	QueueSize           int // message batches that wait; more wait outside, as long as their context allows
+	LargeGroupThreshold int
+}
+
+// Store is the open database. Its methods answer with errors of platform/errs,
+// a lost connection and the like with Unavailable.
+type Store struct {
+	sqlstore.Store
+
+	opt     Options
+	log     *slog.Logger
+	pool    *pgxpool.Pool
+	clock   clock
+	m       *metrics
+	batches *batcher
+	closing sync.Once
+}
+
+// Open connects to the database, migrating it first.
+func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	if err := Migrate(ctx, opt.URL, opt.ConnectTimeout); err != nil {
+		return nil, err
+	}
+	cfg, err := poolConfig(opt)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, oneLine("connect", err)
+	}
+	s := &Store{opt: opt, log: log, pool: pool, m: newMetrics(reg, pool)}
+	s.Store = sqlstore.New(s)
+	s.batches = startBatcher(s)
+	return s, nil
+}
+
+// Close finishes what was accepted and closes the connections.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.batches.stop()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// Backup implements repo.Store.
+func (*Store) Backup(context.Context, *repopb.BackupRequest) (*repopb.BackupResponse, error) {
+	return nil, errs.New(errs.Invalid, "the store is PostgreSQL: back it up with pg_dump or a physical backup of the server")
+}
+
+// sessionSettings are those of every connection. Every query finds its rows by
+// a key; plans made for any arguments, and not from the sizes that tables had
+// when they were young, keep it so.
+var sessionSettings = map[string]string{
+	"application_name":                    "gochat",
+	"synchronous_commit":                  "on",
+	"timezone":                            "UTC",
+	"plan_cache_mode":                     "force_generic_plan",
+	"enable_seqscan":                      "off",
+	"jit":                                 "off",
+	"idle_in_transaction_session_timeout": "60000", // a process that hangs must not keep its locks
+}
+
+func poolConfig(opt Options) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(opt.URL)
+	if err != nil {
+		return nil, oneLine("read the address", err)
+	}
+	maps.Copy(cfg.ConnConfig.RuntimeParams, sessionSettings)
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(opt.StatementTimeout.Milliseconds())
+	cfg.ConnConfig.ConnectTimeout = opt.ConnectTimeout
+	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	cfg.MaxConns, cfg.MinConns = int32(opt.MaxConns), int32(opt.MinConns)
+	cfg.PingTimeout = opt.ConnectTimeout
+	return cfg, nil
+}

@@ -1,0 +1,196 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
+)
+
+const (
+	// maxAttempts is how often a transaction runs that others undo.
+	maxAttempts = 10
+	// maxTransaction bounds one attempt, whatever becomes of the connection.
+	maxTransaction = 30 * time.Second
+)
+
+// A transaction gets its number before its time, so that whoever makes a sync
+// cursor sees the number of every transaction with an earlier time.
+const (
+	numberQuery = "SELECT pg_current_xact_id()"
+	timeQuery   = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+)
+
+// Write implements sqlstore.Engine. Once it has a connection it runs to its end, whatever becomes of ctx.
+func (s *Store) Write(ctx context.Context, fn func(t *sqlstore.Tx) error) error {
+	start := time.Now()
+	err := s.attempts(ctx, func(ctx context.Context) error {
+		return s.transaction(ctx, nil, func(x *transaction) error { return fn(x.tx) })
+	})
+	if err == nil {
+		s.m.commit(1, 0, time.Since(start))
+	}
+	return err
+}
+
+// attempts runs a transaction until no other one gets in its way.
+func (s *Store) attempts(ctx context.Context, run func(ctx context.Context) error) error {
+	for attempt := 1; ; attempt++ {
+		err := run(ctx)
+		if err == nil || attempt == maxAttempts || !runAgain(err) {
+			return catalogued(ctx, err)
+		}
+		s.m.retries.Inc()
+		select {
+		case <-time.After(rand.N(time.Duration(attempt) * 5 * time.Millisecond)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// transaction is one that runs.
+type transaction struct {
+	*conn
+	tx      *sqlstore.Tx
+	back    *backend
+	release func()
+}
+
+// transaction runs fn in one. batch, if any, is sent with the begin.
+func (s *Store) transaction(ctx context.Context, batch *preload, fn func(x *transaction) error) (err error) {
+	x, cancel, err := s.beginTx(ctx, batch)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	committed := false
+	defer func() {
+		if !committed {
+			x.rollback()
+		}
+		x.release()
+	}()
+	if err := call(fn, x); err != nil {
+		if x.failed != nil {
+			return x.failed // what the rule made of it does not tell whether it may run again
+		}
+		return err
+	}
+	if err := x.commit(); err != nil {
+		return err
+	}
+	committed = true
+	return nil
+}
+
+// beginTx begins a transaction and learns its time.
+func (s *Store) beginTx(ctx context.Context, batch *preload) (*transaction, context.CancelFunc, error) {
+	pc, err := s.acquire(ctx, s.pool)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
+	x := &transaction{conn: &conn{ctx: ctx, pg: pc.Conn()}, release: pc.Release, back: newBackend()}
+	x.back.x = x
+	now, err := x.start(batch)
+	if err != nil {
+		x.rollback()
+		x.release()
+		cancel()
+		return nil, nil, err
+	}
+	x.tx = sqlstore.NewTx(x.conn, x.back, s.clock.begin(now), sqlstore.TxOptions{LargeGroupThreshold: s.opt.LargeGroupThreshold, Locks: true})
+	return x, cancel, nil
+}
+
+// start sends the begin with what is read first.
+func (x *transaction) start(batch *preload) (now int64, err error) {
+	var b pgx.Batch
+	b.Queue("BEGIN")
+	b.Queue(numberQuery)
+	b.Queue(timeQuery)
+	if batch != nil {
+		batch.queue(&b)
+	}
+	results := x.pg.SendBatch(x.ctx, &b)
+	defer results.Close()
+	for range 2 {
+		if _, err := results.Exec(); err != nil {
+			return 0, x.fail(err)
+		}
+	}
+	if err := results.QueryRow().Scan(&now); err != nil {
+		return 0, x.fail(err)
+	}
+	if batch != nil {
+		if err := batch.read(x, results); err != nil {
+			return 0, err
+		}
+	}
+	if err := results.Close(); err != nil {
+		return 0, x.fail(err)
+	}
+	return now, nil
+}
+
+// commit sends what was held back, and the commit.
+func (x *transaction) commit() error {
+	var b pgx.Batch
+	x.back.queue(&b)
+	b.Queue("COMMIT")
+	results := x.pg.SendBatch(x.ctx, &b)
+	defer results.Close()
+	if err := x.back.read(results); err != nil {
+		return err
+	}
+	tag, err := results.Exec()
+	if err == nil {
+		err = results.Close()
+	}
+	if err != nil {
+		return x.fail(fmt.Errorf("commit: %w", err))
+	}
+	if tag.String() != "COMMIT" {
+		return x.fail(errors.New("commit: the transaction was rolled back"))
+	}
+	return nil
+}
+
+// rollback gives the connection back as it was; one that does not answer is closed.
+func (x *transaction) rollback() {
+	if x.pg.IsClosed() || x.pg.PgConn().TxStatus() == 'I' {
+		return
+	}
+	if _, err := x.pg.Exec(x.ctx, "ROLLBACK"); err != nil {
+		_ = x.pg.Close(x.ctx) // what it says does not matter: the pool makes another
+	}
+}
+
+// acquire takes a connection of a pool, waiting no longer than for a statement.
+func (s *Store) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, s.opt.ConnectTimeout+s.opt.StatementTimeout)
+	defer cancel()
+	c, err := pool.Acquire(waiting)
+	if err != nil {
+		return nil, &failure{fmt.Errorf("get a connection: %w", err)}
+	}
+	return c, nil
+}
+
+// call turns a panic into an error.
+func call(fn func(*transaction) error, x *transaction) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn(x)
+}
