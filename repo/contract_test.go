@@ -1,17 +1,54 @@
 package repo_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 
+	"github.com/gochat-im/gochat/platform/testenv"
+	"github.com/gochat-im/gochat/repo"
+	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/repo/repotest"
 )
 
-func TestMessages(t *testing.T) {
+// contract runs a suite on every engine.
+func contract(t *testing.T, suite func(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer)) {
 	t.Parallel()
-	repotest.Messages(t, openGroups)
+	t.Run(repo.StoreSQLite, func(t *testing.T) {
+		t.Parallel()
+		suite(t, func(t testing.TB) repopb.RepoServiceServer {
+			cfg := repo.DefaultConfig()
+			cfg.DataDir = t.TempDir()
+			return openFor(t, cfg)
+		})
+	})
+	t.Run(repo.StorePostgres, func(t *testing.T) {
+		t.Parallel()
+		suite(t, func(t testing.TB) repopb.RepoServiceServer {
+			cfg := repo.DefaultConfig()
+			cfg.Store, cfg.Postgres.URL = repo.StorePostgres, testenv.Postgres(t)
+			return openFor(t, cfg)
+		})
+	})
 }
 
-func TestAccounts(t *testing.T) {
-	t.Parallel()
-	repotest.Accounts(t, openGroups)
+// openFor opens a fresh store whose groups are large soon.
+func openFor(t testing.TB, cfg repo.Config) *repo.Service {
+	t.Helper()
+	cfg.LargeGroupThreshold = repotest.LargeGroupThreshold
+	s, err := repo.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
 }
+
+func TestMessages(t *testing.T) { contract(t, repotest.Messages) }
+func TestAccounts(t *testing.T) { contract(t, repotest.Accounts) }
+func TestGroups(t *testing.T)   { contract(t, repotest.Groups) }
+func TestJobs(t *testing.T)     { contract(t, repotest.Jobs) }
