@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/bus/internal/work"
 	"github.com/gochat-im/gochat/platform/errs"
 )
 
@@ -35,7 +36,7 @@ const (
 type Bus struct {
 	cfg     Config
 	log     *slog.Logger
-	metrics *metrics
+	metrics *work.Metrics
 	made    time.Time
 
 	topics atomic.Pointer[map[string]*topic] // copied on write
@@ -62,7 +63,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) *Bus {
 		drained: make(chan struct{}), finished: make(chan struct{}),
 	}
 	b.topics.Store(&map[string]*topic{})
-	b.metrics = newMetrics(b, reg)
+	b.metrics = work.NewMetrics(reg, b.backlogs)
 	return b
 }
 
@@ -141,12 +142,20 @@ func (b *Bus) Stop(ctx context.Context) error {
 
 // Depth implements bus.Bus.
 func (b *Bus) Depth() map[string]int {
-	topics := *b.topics.Load()
-	depth := make(map[string]int, len(topics))
-	for name, t := range topics {
-		depth[name], _ = t.backlog()
+	depth := map[string]int{}
+	for name, backlog := range b.backlogs() {
+		depth[name] = backlog.Records
 	}
 	return depth
+}
+
+func (b *Bus) backlogs() map[string]work.Backlog {
+	topics := *b.topics.Load()
+	backlogs := make(map[string]work.Backlog, len(topics))
+	for name, t := range topics {
+		backlogs[name] = t.backlog()
+	}
+	return backlogs
 }
 
 // enter changes the phase and makes every lane see it: when it returns, no

@@ -1,13 +1,21 @@
-package embedded
+package work
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are the bus's counters, and a collector that reads the queues when scraped.
-type metrics struct {
-	bus           *Bus
+// Backlog is what a topic has taken and not done, and the age of the oldest of it.
+type Backlog struct {
+	Records int
+	Oldest  time.Duration
+}
+
+// Metrics are a bus's counters, and a collector that reads the queues when scraped.
+type Metrics struct {
+	backlogs      func() map[string]Backlog
 	depth, oldest *prometheus.Desc
 	batch         *prometheus.HistogramVec
 	handled       *prometheus.CounterVec
@@ -15,18 +23,19 @@ type metrics struct {
 	dead          *prometheus.CounterVec
 }
 
-// topicMetrics are the counters of one topic.
-type topicMetrics struct {
+// TopicMetrics are the counters of one topic.
+type TopicMetrics struct {
 	batch                  prometheus.Observer
 	handled, retries, dead prometheus.Counter
 }
 
-func newMetrics(b *Bus, reg prometheus.Registerer) *metrics {
+// NewMetrics registers a bus's metrics; reg may be nil.
+func NewMetrics(reg prometheus.Registerer, backlogs func() map[string]Backlog) *Metrics {
 	f, label := promauto.With(reg), []string{"topic"}
-	m := &metrics{
-		bus:    b,
-		depth:  prometheus.NewDesc("gochat_bus_depth_records", "Records taken and not yet done.", label, nil),
-		oldest: prometheus.NewDesc("gochat_bus_oldest_seconds", "Age of the oldest record not yet done.", label, nil),
+	m := &Metrics{
+		backlogs: backlogs,
+		depth:    prometheus.NewDesc("gochat_bus_depth_records", "Records taken and not yet done.", label, nil),
+		oldest:   prometheus.NewDesc("gochat_bus_oldest_seconds", "Age of the oldest record not yet done.", label, nil),
 		batch: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "gochat_bus_batch_records", Help: "Records in one call of the handler.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
@@ -47,8 +56,9 @@ func newMetrics(b *Bus, reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) of(topic string) topicMetrics {
-	return topicMetrics{
+// Of returns the counters of a topic.
+func (m *Metrics) Of(topic string) TopicMetrics {
+	return TopicMetrics{
 		batch:   m.batch.WithLabelValues(topic),
 		handled: m.handled.WithLabelValues(topic),
 		retries: m.retries.WithLabelValues(topic),
@@ -57,16 +67,15 @@ func (m *metrics) of(topic string) topicMetrics {
 }
 
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.depth
 	ch <- m.oldest
 }
 
 // Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	for name, t := range *m.bus.topics.Load() {
-		depth, oldest := t.backlog()
-		ch <- prometheus.MustNewConstMetric(m.depth, prometheus.GaugeValue, float64(depth), name)
-		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, oldest.Seconds(), name)
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for name, b := range m.backlogs() {
+		ch <- prometheus.MustNewConstMetric(m.depth, prometheus.GaugeValue, float64(b.Records), name)
+		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, b.Oldest.Seconds(), name)
 	}
 }
