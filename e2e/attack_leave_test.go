@@ -131,7 +131,7 @@ func TestForgedCursors(t *testing.T) {
 	}
 	w = b.dial(t)
 	w.send(t, `{"type":"sync","data":{"conversations":{"`+chat+`":9007199254740991}}}`)
-	if f := w.next(t); f.Type != "sync" || f.Data["complete"] != true {
-		t.Errorf("a sync from beyond the end: %+v", f)
+	if code, _ := w.closeCode(t); code != 4101 {
+		t.Errorf("a sync from beyond the end closed with %d, want 4101", code)
 	}
 }
