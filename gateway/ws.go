@@ -68,7 +68,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	s.hub.add(c)
 	s.hub.wheel.add(c, now) // it says when to come again
 	if identity != nil {
-		s.admit(context.WithoutCancel(r.Context()), c, ws, identity, token)
+		s.admit(context.WithoutCancel(r.Context()), c, ws, identity)
 	}
 	s.mu.Lock()
 	draining := s.draining
@@ -139,10 +139,8 @@ func requestToken(r *http.Request) string {
 	return q.Get("token")
 }
 
-// admit makes c a connection of its user, says hello and lets events in. The
-// token is looked at again once the hub knows the connection, so that a session
-// revoked in between cannot slip through.
-func (s *Server) admit(ctx context.Context, c *conn, ws *websocket.Conn, who *logicpb.Identity, token string) {
+// admit makes c a connection of its user, says hello and lets events in.
+func (s *Server) admit(ctx context.Context, c *conn, ws *websocket.Conn, who *logicpb.Identity) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	c.mu.Lock()
@@ -158,7 +156,7 @@ func (s *Server) admit(ctx context.Context, c *conn, ws *websocket.Conn, who *lo
 	}
 	c.mu.Unlock()
 
-	if how, ok := s.welcome(ctx, c, who, token); !ok {
+	if how, ok := s.welcome(ctx, c, who); !ok {
 		c.close(how)
 	}
 	s.known(c)
@@ -169,11 +167,14 @@ func (s *Server) admit(ctx context.Context, c *conn, ws *websocket.Conn, who *lo
 	}
 }
 
-func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity, token string) (closing, bool) {
+// welcome registers c with the hub. Its session is looked at again once the hub
+// knows the connection, so that one revoked in between cannot slip through.
+func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity) (closing, bool) {
 	if !s.hub.register(c, who.GetUserId(), who.GetSessionId(), who.GetExpiresAt()) {
 		return closing{code: codeTooManySockets, reason: "too many connections", purge: true}, false
 	}
-	if _, err := s.logic.ValidateToken(ctx, &logicpb.ValidateTokenRequest{Token: token}); err != nil {
+	check := &logicpb.CheckSessionRequest{UserId: who.GetUserId(), SessionId: who.GetSessionId()}
+	if _, err := s.logic.CheckSession(ctx, check); err != nil {
 		return verdict(err), false
 	}
 	large, err := s.logic.GetLargeGroups(ctx, &repopb.GetLargeGroupsRequest{UserId: who.GetUserId()})
@@ -185,7 +186,7 @@ func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity, to
 	return closing{}, true
 }
 
-// verdict is how a socket whose token was refused is closed.
+// verdict is how a socket whose token or session was refused is closed.
 func verdict(err error) closing {
 	e := errs.From(err)
 	switch e.Code {

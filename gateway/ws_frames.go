@@ -89,7 +89,7 @@ func (s *Server) doStranger(c *conn, ws *websocket.Conn, f *wire.Frame) {
 			c.close(verdict(err))
 			return
 		}
-		s.admit(ctx, c, ws, who, f.Token)
+		s.admit(ctx, c, ws, who)
 		s.confirm(c, f)
 	default:
 		s.malformed(c, f, errs.New(errs.Unauthorized, "authenticate first"))

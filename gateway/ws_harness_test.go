@@ -27,13 +27,14 @@ import (
 type logicDouble struct {
 	logicpb.UnimplementedLogicServiceServer
 
-	mu       sync.Mutex
-	validate func(token string) (*logicpb.Identity, error)
-	sync     func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error)
-	large    map[int64][]int64
-	reads    []*logicpb.MarkMessageReadRequest
-	typings  []*logicpb.SetTypingRequest
-	got      []*repopb.DeliveredPointer
+	mu        sync.Mutex
+	validate  func(token string) (*logicpb.Identity, error)
+	unchecked error // what CheckSession answers
+	sync      func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error)
+	large     map[int64][]int64
+	reads     []*logicpb.MarkMessageReadRequest
+	typings   []*logicpb.SetTypingRequest
+	got       []*repopb.DeliveredPointer
 }
 
 var errBadToken = errs.New(errs.Unauthorized, "the token is not valid").With("reason", "invalid")
@@ -56,6 +57,10 @@ func (l *logicDouble) ValidateToken(_ context.Context, r *logicpb.ValidateTokenR
 		return validate(r.GetToken())
 	}
 	return identityOf(r.GetToken())
+}
+
+func (l *logicDouble) CheckSession(context.Context, *logicpb.CheckSessionRequest) (*repopb.Empty, error) {
+	return &repopb.Empty{}, l.unchecked
 }
 
 func (l *logicDouble) GetLargeGroups(_ context.Context, r *repopb.GetLargeGroupsRequest) (*repopb.GetLargeGroupsResponse, error) {

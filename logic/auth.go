@@ -229,8 +229,7 @@ func (s *Service) Refresh(ctx context.Context, r *logicpb.RefreshRequest) (*logi
 	return s.tokens(user, session.GetId(), refresh)
 }
 
-// ValidateToken implements LogicService. Revoking commits first and closes sockets second; a gateway that registers a
-// socket first and validates second therefore either finds the session revoked here, or its socket is there to be closed.
+// ValidateToken implements LogicService.
 func (s *Service) ValidateToken(ctx context.Context, r *logicpb.ValidateTokenRequest) (*logicpb.Identity, error) {
 	c, err := s.keys.Verify(r.GetToken(), s.now())
 	switch {
@@ -239,17 +238,33 @@ func (s *Service) ValidateToken(ctx context.Context, r *logicpb.ValidateTokenReq
 	case err != nil:
 		return nil, unauthorized("invalid", "invalid access token")
 	}
-	session, err := s.repo.GetSession(ctx, &repopb.GetSessionRequest{Id: c.SessionID})
+	session, err := s.liveSession(ctx, c.UserID, c.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	return &logicpb.Identity{UserId: c.UserID, SessionId: c.SessionID, ExpiresAt: c.ExpiresAt.UnixMilli(), DeviceId: session.GetDeviceId()}, nil
+}
+
+// CheckSession implements LogicService. Revoking commits first and closes sockets second; a gateway that registers a
+// socket first and checks its session second therefore either finds it revoked here, or its socket is there to be closed.
+func (s *Service) CheckSession(ctx context.Context, r *logicpb.CheckSessionRequest) (*repopb.Empty, error) {
+	_, err := s.liveSession(ctx, r.GetUserId(), r.GetSessionId())
+	return &repopb.Empty{}, err
+}
+
+// liveSession returns a session that is in force, of a user who is.
+func (s *Service) liveSession(ctx context.Context, userID, sessionID int64) (*repopb.Session, error) {
+	session, err := s.repo.GetSession(ctx, &repopb.GetSessionRequest{Id: sessionID})
 	if errs.CodeOf(err) == errs.NotFound {
 		return nil, unauthorized("revoked", "the session is gone")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if session.GetRevokedAt() != 0 || session.GetUserId() != c.UserID {
+	if session.GetRevokedAt() != 0 || session.GetUserId() != userID {
 		return nil, unauthorized("revoked", "the session is revoked")
 	}
-	user, err := s.repo.GetUser(ctx, &repopb.GetUserRequest{Id: c.UserID})
+	user, err := s.repo.GetUser(ctx, &repopb.GetUserRequest{Id: userID})
 	if err != nil && errs.CodeOf(err) != errs.NotFound {
 		return nil, err
 	}
@@ -257,7 +272,7 @@ func (s *Service) ValidateToken(ctx context.Context, r *logicpb.ValidateTokenReq
 		return nil, unauthorized("disabled", "the account is disabled")
 	}
 	s.seen.touch(session, s.now())
-	return &logicpb.Identity{UserId: c.UserID, SessionId: c.SessionID, ExpiresAt: c.ExpiresAt.UnixMilli(), DeviceId: session.GetDeviceId()}, nil
+	return session, nil
 }
 
 func unauthorized(reason, message string) error {

@@ -308,10 +308,38 @@ func TestValidateTokenRefuses(t *testing.T) {
 	if e := wantCode(t, err, errs.Unauthorized); e.Details["reason"] != "disabled" {
 		t.Errorf("disabled: reason %q", e.Details["reason"])
 	}
+	_, err = r.CheckSession(t.Context(), &logicpb.CheckSessionRequest{UserId: 1, SessionId: good.GetSessionId()})
+	if e := wantCode(t, err, errs.Unauthorized); e.Details["reason"] != "disabled" {
+		t.Errorf("session of a disabled user: reason %q", e.Details["reason"])
+	}
 	r.advance(16 * time.Minute)
 	_, err = r.validate(t.Context(), good.GetAccessToken())
 	if e := wantCode(t, err, errs.Unauthorized); e.Details["reason"] != "expired" {
 		t.Errorf("expired: reason %q", e.Details["reason"])
+	}
+}
+
+func TestCheckSession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.store.addUser(1, "alice")
+	good := r.mustLogin(t, "alice", "")
+	check := func(user, session int64) error {
+		_, err := r.CheckSession(t.Context(), &logicpb.CheckSessionRequest{UserId: user, SessionId: session})
+		return err
+	}
+	if err := check(1, good.GetSessionId()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Logout(t.Context(), &logicpb.LogoutRequest{UserId: 1, SessionId: good.GetSessionId()}); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"revoked": check(1, good.GetSessionId()), "unknown": check(1, 999), "of another user": check(2, good.GetSessionId()),
+	} {
+		if e := wantCode(t, err, errs.Unauthorized); e.Details["reason"] != "revoked" {
+			t.Errorf("%s: reason %q", name, e.Details["reason"])
+		}
 	}
 }
 

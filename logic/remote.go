@@ -33,6 +33,10 @@ func (r remote) ValidateToken(ctx context.Context, in *logicpb.ValidateTokenRequ
 	return r.c.ValidateToken(ctx, in)
 }
 
+func (r remote) CheckSession(ctx context.Context, in *logicpb.CheckSessionRequest) (*repopb.Empty, error) {
+	return r.c.CheckSession(ctx, in)
+}
+
 func (r remote) Logout(ctx context.Context, in *logicpb.LogoutRequest) (*repopb.Empty, error) {
 	return r.c.Logout(ctx, in)
 }

@@ -480,6 +480,58 @@ func (x *Identity) GetDeviceId() string {
 	return ""
 }
 
+type CheckSessionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        int64                  `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	SessionId     int64                  `protobuf:"varint,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckSessionRequest) Reset() {
+	*x = CheckSessionRequest{}
+	mi := &file_logic_logicpb_logic_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckSessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckSessionRequest) ProtoMessage() {}
+
+func (x *CheckSessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_logic_logicpb_logic_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckSessionRequest.ProtoReflect.Descriptor instead.
+func (*CheckSessionRequest) Descriptor() ([]byte, []int) {
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CheckSessionRequest) GetUserId() int64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *CheckSessionRequest) GetSessionId() int64 {
+	if x != nil {
+		return x.SessionId
+	}
+	return 0
+}
+
 type LogoutRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        int64                  `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
@@ -490,7 +542,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[7]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +554,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[7]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +567,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{7}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LogoutRequest) GetUserId() int64 {
@@ -541,7 +593,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[8]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +605,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[8]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +618,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{8}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListSessionsRequest) GetUserId() int64 {
@@ -587,7 +639,7 @@ type RevokeSessionRequest struct {
 
 func (x *RevokeSessionRequest) Reset() {
 	*x = RevokeSessionRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[9]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +651,7 @@ func (x *RevokeSessionRequest) String() string {
 func (*RevokeSessionRequest) ProtoMessage() {}
 
 func (x *RevokeSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[9]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +664,7 @@ func (x *RevokeSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeSessionRequest.ProtoReflect.Descriptor instead.
 func (*RevokeSessionRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{9}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RevokeSessionRequest) GetUserId() int64 {
@@ -648,7 +700,7 @@ type ChangePasswordRequest struct {
 
 func (x *ChangePasswordRequest) Reset() {
 	*x = ChangePasswordRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[10]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +712,7 @@ func (x *ChangePasswordRequest) String() string {
 func (*ChangePasswordRequest) ProtoMessage() {}
 
 func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[10]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +725,7 @@ func (x *ChangePasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangePasswordRequest.ProtoReflect.Descriptor instead.
 func (*ChangePasswordRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{10}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ChangePasswordRequest) GetUserId() int64 {
@@ -713,7 +765,7 @@ type JWKS struct {
 
 func (x *JWKS) Reset() {
 	*x = JWKS{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[11]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -725,7 +777,7 @@ func (x *JWKS) String() string {
 func (*JWKS) ProtoMessage() {}
 
 func (x *JWKS) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[11]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -738,7 +790,7 @@ func (x *JWKS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JWKS.ProtoReflect.Descriptor instead.
 func (*JWKS) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{11}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JWKS) GetJson() []byte {
@@ -758,7 +810,7 @@ type GetUserProfileRequest struct {
 
 func (x *GetUserProfileRequest) Reset() {
 	*x = GetUserProfileRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[12]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +822,7 @@ func (x *GetUserProfileRequest) String() string {
 func (*GetUserProfileRequest) ProtoMessage() {}
 
 func (x *GetUserProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[12]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +835,7 @@ func (x *GetUserProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetUserProfileRequest.ProtoReflect.Descriptor instead.
 func (*GetUserProfileRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{12}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetUserProfileRequest) GetActorId() int64 {
@@ -812,7 +864,7 @@ type SearchUsersRequest struct {
 
 func (x *SearchUsersRequest) Reset() {
 	*x = SearchUsersRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[13]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +876,7 @@ func (x *SearchUsersRequest) String() string {
 func (*SearchUsersRequest) ProtoMessage() {}
 
 func (x *SearchUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[13]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +889,7 @@ func (x *SearchUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchUsersRequest.ProtoReflect.Descriptor instead.
 func (*SearchUsersRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{13}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SearchUsersRequest) GetActorId() int64 {
@@ -878,7 +930,7 @@ type SearchUsersResponse struct {
 
 func (x *SearchUsersResponse) Reset() {
 	*x = SearchUsersResponse{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[14]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +942,7 @@ func (x *SearchUsersResponse) String() string {
 func (*SearchUsersResponse) ProtoMessage() {}
 
 func (x *SearchUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[14]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +955,7 @@ func (x *SearchUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchUsersResponse.ProtoReflect.Descriptor instead.
 func (*SearchUsersResponse) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{14}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SearchUsersResponse) GetUsers() []*repopb.User {
@@ -932,7 +984,7 @@ type UpdateUserProfileRequest struct {
 
 func (x *UpdateUserProfileRequest) Reset() {
 	*x = UpdateUserProfileRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[15]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +996,7 @@ func (x *UpdateUserProfileRequest) String() string {
 func (*UpdateUserProfileRequest) ProtoMessage() {}
 
 func (x *UpdateUserProfileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[15]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1009,7 @@ func (x *UpdateUserProfileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUserProfileRequest.ProtoReflect.Descriptor instead.
 func (*UpdateUserProfileRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{15}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateUserProfileRequest) GetUserId() int64 {
@@ -1000,7 +1052,7 @@ type MarkMessageReadRequest struct {
 
 func (x *MarkMessageReadRequest) Reset() {
 	*x = MarkMessageReadRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[16]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1064,7 @@ func (x *MarkMessageReadRequest) String() string {
 func (*MarkMessageReadRequest) ProtoMessage() {}
 
 func (x *MarkMessageReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[16]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1077,7 @@ func (x *MarkMessageReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkMessageReadRequest.ProtoReflect.Descriptor instead.
 func (*MarkMessageReadRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{16}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MarkMessageReadRequest) GetUserId() int64 {
@@ -1068,7 +1120,7 @@ type EditMessageRequest struct {
 
 func (x *EditMessageRequest) Reset() {
 	*x = EditMessageRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[17]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1132,7 @@ func (x *EditMessageRequest) String() string {
 func (*EditMessageRequest) ProtoMessage() {}
 
 func (x *EditMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[17]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1145,7 @@ func (x *EditMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditMessageRequest.ProtoReflect.Descriptor instead.
 func (*EditMessageRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{17}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EditMessageRequest) GetActorId() int64 {
@@ -1136,7 +1188,7 @@ type RecallMessageRequest struct {
 
 func (x *RecallMessageRequest) Reset() {
 	*x = RecallMessageRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[18]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1200,7 @@ func (x *RecallMessageRequest) String() string {
 func (*RecallMessageRequest) ProtoMessage() {}
 
 func (x *RecallMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[18]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1213,7 @@ func (x *RecallMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallMessageRequest.ProtoReflect.Descriptor instead.
 func (*RecallMessageRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{18}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RecallMessageRequest) GetActorId() int64 {
@@ -1203,7 +1255,7 @@ type SetTypingRequest struct {
 
 func (x *SetTypingRequest) Reset() {
 	*x = SetTypingRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[19]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1267,7 @@ func (x *SetTypingRequest) String() string {
 func (*SetTypingRequest) ProtoMessage() {}
 
 func (x *SetTypingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[19]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1280,7 @@ func (x *SetTypingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTypingRequest.ProtoReflect.Descriptor instead.
 func (*SetTypingRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{19}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SetTypingRequest) GetUserId() int64 {
@@ -1262,7 +1314,7 @@ type CreateConversationRequest struct {
 
 func (x *CreateConversationRequest) Reset() {
 	*x = CreateConversationRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[20]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1326,7 @@ func (x *CreateConversationRequest) String() string {
 func (*CreateConversationRequest) ProtoMessage() {}
 
 func (x *CreateConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[20]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1339,7 @@ func (x *CreateConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConversationRequest.ProtoReflect.Descriptor instead.
 func (*CreateConversationRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{20}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateConversationRequest) GetUserId() int64 {
@@ -1315,7 +1367,7 @@ type CreateConversationResponse struct {
 
 func (x *CreateConversationResponse) Reset() {
 	*x = CreateConversationResponse{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[21]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1379,7 @@ func (x *CreateConversationResponse) String() string {
 func (*CreateConversationResponse) ProtoMessage() {}
 
 func (x *CreateConversationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[21]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1392,7 @@ func (x *CreateConversationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConversationResponse.ProtoReflect.Descriptor instead.
 func (*CreateConversationResponse) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{21}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateConversationResponse) GetConversation() *repopb.ConversationView {
@@ -1367,7 +1419,7 @@ type GetConversationsResponse struct {
 
 func (x *GetConversationsResponse) Reset() {
 	*x = GetConversationsResponse{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[22]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1431,7 @@ func (x *GetConversationsResponse) String() string {
 func (*GetConversationsResponse) ProtoMessage() {}
 
 func (x *GetConversationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[22]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1444,7 @@ func (x *GetConversationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetConversationsResponse.ProtoReflect.Descriptor instead.
 func (*GetConversationsResponse) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{22}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetConversationsResponse) GetConversations() []*repopb.ConversationView {
@@ -1423,7 +1475,7 @@ type UpdateConversationRequest struct {
 
 func (x *UpdateConversationRequest) Reset() {
 	*x = UpdateConversationRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[23]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1487,7 @@ func (x *UpdateConversationRequest) String() string {
 func (*UpdateConversationRequest) ProtoMessage() {}
 
 func (x *UpdateConversationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[23]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1500,7 @@ func (x *UpdateConversationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateConversationRequest.ProtoReflect.Descriptor instead.
 func (*UpdateConversationRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{23}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpdateConversationRequest) GetConversationId() int64 {
@@ -1503,7 +1555,7 @@ type JoinGroupRequest struct {
 
 func (x *JoinGroupRequest) Reset() {
 	*x = JoinGroupRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[24]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1567,7 @@ func (x *JoinGroupRequest) String() string {
 func (*JoinGroupRequest) ProtoMessage() {}
 
 func (x *JoinGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[24]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1580,7 @@ func (x *JoinGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroupRequest.ProtoReflect.Descriptor instead.
 func (*JoinGroupRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{24}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *JoinGroupRequest) GetUserId() int64 {
@@ -1554,7 +1606,7 @@ type JoinGroupResponse struct {
 
 func (x *JoinGroupResponse) Reset() {
 	*x = JoinGroupResponse{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[25]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1566,7 +1618,7 @@ func (x *JoinGroupResponse) String() string {
 func (*JoinGroupResponse) ProtoMessage() {}
 
 func (x *JoinGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[25]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1579,7 +1631,7 @@ func (x *JoinGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroupResponse.ProtoReflect.Descriptor instead.
 func (*JoinGroupResponse) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{25}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *JoinGroupResponse) GetPending() bool {
@@ -1599,7 +1651,7 @@ type LeaveGroupRequest struct {
 
 func (x *LeaveGroupRequest) Reset() {
 	*x = LeaveGroupRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[26]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1663,7 @@ func (x *LeaveGroupRequest) String() string {
 func (*LeaveGroupRequest) ProtoMessage() {}
 
 func (x *LeaveGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[26]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1676,7 @@ func (x *LeaveGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroupRequest.ProtoReflect.Descriptor instead.
 func (*LeaveGroupRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{26}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LeaveGroupRequest) GetUserId() int64 {
@@ -1651,7 +1703,7 @@ type AdminSetUserStatusRequest struct {
 
 func (x *AdminSetUserStatusRequest) Reset() {
 	*x = AdminSetUserStatusRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[27]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1715,7 @@ func (x *AdminSetUserStatusRequest) String() string {
 func (*AdminSetUserStatusRequest) ProtoMessage() {}
 
 func (x *AdminSetUserStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[27]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1728,7 @@ func (x *AdminSetUserStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminSetUserStatusRequest.ProtoReflect.Descriptor instead.
 func (*AdminSetUserStatusRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{27}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AdminSetUserStatusRequest) GetUsername() string {
@@ -1703,7 +1755,7 @@ type AdminResetPasswordRequest struct {
 
 func (x *AdminResetPasswordRequest) Reset() {
 	*x = AdminResetPasswordRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[28]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1767,7 @@ func (x *AdminResetPasswordRequest) String() string {
 func (*AdminResetPasswordRequest) ProtoMessage() {}
 
 func (x *AdminResetPasswordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[28]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1780,7 @@ func (x *AdminResetPasswordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminResetPasswordRequest.ProtoReflect.Descriptor instead.
 func (*AdminResetPasswordRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{28}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AdminResetPasswordRequest) GetUsername() string {
@@ -1754,7 +1806,7 @@ type AdminUserRequest struct {
 
 func (x *AdminUserRequest) Reset() {
 	*x = AdminUserRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[29]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1818,7 @@ func (x *AdminUserRequest) String() string {
 func (*AdminUserRequest) ProtoMessage() {}
 
 func (x *AdminUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[29]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1831,7 @@ func (x *AdminUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminUserRequest.ProtoReflect.Descriptor instead.
 func (*AdminUserRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{29}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AdminUserRequest) GetUsername() string {
@@ -1798,7 +1850,7 @@ type AdminCreateInvitationRequest struct {
 
 func (x *AdminCreateInvitationRequest) Reset() {
 	*x = AdminCreateInvitationRequest{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[30]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1862,7 @@ func (x *AdminCreateInvitationRequest) String() string {
 func (*AdminCreateInvitationRequest) ProtoMessage() {}
 
 func (x *AdminCreateInvitationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[30]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1875,7 @@ func (x *AdminCreateInvitationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminCreateInvitationRequest.ProtoReflect.Descriptor instead.
 func (*AdminCreateInvitationRequest) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{30}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AdminCreateInvitationRequest) GetExpiresInMs() int64 {
@@ -1842,7 +1894,7 @@ type AdminCreateInvitationResponse struct {
 
 func (x *AdminCreateInvitationResponse) Reset() {
 	*x = AdminCreateInvitationResponse{}
-	mi := &file_logic_logicpb_logic_proto_msgTypes[31]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1906,7 @@ func (x *AdminCreateInvitationResponse) String() string {
 func (*AdminCreateInvitationResponse) ProtoMessage() {}
 
 func (x *AdminCreateInvitationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_logic_logicpb_logic_proto_msgTypes[31]
+	mi := &file_logic_logicpb_logic_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1919,7 @@ func (x *AdminCreateInvitationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminCreateInvitationResponse.ProtoReflect.Descriptor instead.
 func (*AdminCreateInvitationResponse) Descriptor() ([]byte, []int) {
-	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{31}
+	return file_logic_logicpb_logic_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AdminCreateInvitationResponse) GetCode() string {
@@ -1918,7 +1970,11 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"session_id\x18\x02 \x01(\x03R\tsessionId\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x1b\n" +
-	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"G\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"M\n" +
+	"\x13CheckSessionRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\x03R\x06userId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\x03R\tsessionId\"G\n" +
 	"\rLogoutRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\x03R\x06userId\x12\x1d\n" +
 	"\n" +
@@ -2015,12 +2071,13 @@ const file_logic_logicpb_logic_proto_rawDesc = "" +
 	"\x1cAdminCreateInvitationRequest\x12\"\n" +
 	"\rexpires_in_ms\x18\x01 \x01(\x03R\vexpiresInMs\"3\n" +
 	"\x1dAdminCreateInvitationResponse\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code2\xdb\x1e\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code2\xad\x1f\n" +
 	"\fLogicService\x12B\n" +
 	"\bRegister\x12 .gochat.logic.v1.RegisterRequest\x1a\x14.gochat.repo.v1.User\x12[\n" +
 	"\fAuthenticate\x12$.gochat.logic.v1.AuthenticateRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12Q\n" +
 	"\aRefresh\x12\x1f.gochat.logic.v1.RefreshRequest\x1a%.gochat.logic.v1.AuthenticateResponse\x12V\n" +
-	"\rValidateToken\x12%.gochat.logic.v1.ValidateTokenRequest\x1a\x19.gochat.logic.v1.Identity\"\x03\x90\x02\x02\x12D\n" +
+	"\rValidateToken\x12%.gochat.logic.v1.ValidateTokenRequest\x1a\x19.gochat.logic.v1.Identity\"\x03\x90\x02\x02\x12P\n" +
+	"\fCheckSession\x12$.gochat.logic.v1.CheckSessionRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12D\n" +
 	"\x06Logout\x12\x1e.gochat.logic.v1.LogoutRequest\x1a\x15.gochat.repo.v1.Empty\"\x03\x90\x02\x02\x12_\n" +
 	"\fListSessions\x12$.gochat.logic.v1.ListSessionsRequest\x1a$.gochat.repo.v1.ListSessionsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\rRevokeSession\x12%.gochat.logic.v1.RevokeSessionRequest\x1a\x15.gochat.repo.v1.Empty\x12O\n" +
@@ -2076,7 +2133,7 @@ func file_logic_logicpb_logic_proto_rawDescGZIP() []byte {
 	return file_logic_logicpb_logic_proto_rawDescData
 }
 
-var file_logic_logicpb_logic_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_logic_logicpb_logic_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_logic_logicpb_logic_proto_goTypes = []any{
 	(*Upstream)(nil),                        // 0: gochat.logic.v1.Upstream
 	(*RegisterRequest)(nil),                 // 1: gochat.logic.v1.RegisterRequest
@@ -2085,169 +2142,172 @@ var file_logic_logicpb_logic_proto_goTypes = []any{
 	(*AuthenticateResponse)(nil),            // 4: gochat.logic.v1.AuthenticateResponse
 	(*ValidateTokenRequest)(nil),            // 5: gochat.logic.v1.ValidateTokenRequest
 	(*Identity)(nil),                        // 6: gochat.logic.v1.Identity
-	(*LogoutRequest)(nil),                   // 7: gochat.logic.v1.LogoutRequest
-	(*ListSessionsRequest)(nil),             // 8: gochat.logic.v1.ListSessionsRequest
-	(*RevokeSessionRequest)(nil),            // 9: gochat.logic.v1.RevokeSessionRequest
-	(*ChangePasswordRequest)(nil),           // 10: gochat.logic.v1.ChangePasswordRequest
-	(*JWKS)(nil),                            // 11: gochat.logic.v1.JWKS
-	(*GetUserProfileRequest)(nil),           // 12: gochat.logic.v1.GetUserProfileRequest
-	(*SearchUsersRequest)(nil),              // 13: gochat.logic.v1.SearchUsersRequest
-	(*SearchUsersResponse)(nil),             // 14: gochat.logic.v1.SearchUsersResponse
-	(*UpdateUserProfileRequest)(nil),        // 15: gochat.logic.v1.UpdateUserProfileRequest
-	(*MarkMessageReadRequest)(nil),          // 16: gochat.logic.v1.MarkMessageReadRequest
-	(*EditMessageRequest)(nil),              // 17: gochat.logic.v1.EditMessageRequest
-	(*RecallMessageRequest)(nil),            // 18: gochat.logic.v1.RecallMessageRequest
-	(*SetTypingRequest)(nil),                // 19: gochat.logic.v1.SetTypingRequest
-	(*CreateConversationRequest)(nil),       // 20: gochat.logic.v1.CreateConversationRequest
-	(*CreateConversationResponse)(nil),      // 21: gochat.logic.v1.CreateConversationResponse
-	(*GetConversationsResponse)(nil),        // 22: gochat.logic.v1.GetConversationsResponse
-	(*UpdateConversationRequest)(nil),       // 23: gochat.logic.v1.UpdateConversationRequest
-	(*JoinGroupRequest)(nil),                // 24: gochat.logic.v1.JoinGroupRequest
-	(*JoinGroupResponse)(nil),               // 25: gochat.logic.v1.JoinGroupResponse
-	(*LeaveGroupRequest)(nil),               // 26: gochat.logic.v1.LeaveGroupRequest
-	(*AdminSetUserStatusRequest)(nil),       // 27: gochat.logic.v1.AdminSetUserStatusRequest
-	(*AdminResetPasswordRequest)(nil),       // 28: gochat.logic.v1.AdminResetPasswordRequest
-	(*AdminUserRequest)(nil),                // 29: gochat.logic.v1.AdminUserRequest
-	(*AdminCreateInvitationRequest)(nil),    // 30: gochat.logic.v1.AdminCreateInvitationRequest
-	(*AdminCreateInvitationResponse)(nil),   // 31: gochat.logic.v1.AdminCreateInvitationResponse
-	(*gatewaypb.Origin)(nil),                // 32: gochat.gateway.v1.Origin
-	(*repopb.NewMessage)(nil),               // 33: gochat.repo.v1.NewMessage
-	(*repopb.User)(nil),                     // 34: gochat.repo.v1.User
-	(*repopb.ConversationView)(nil),         // 35: gochat.repo.v1.ConversationView
-	(repopb.UserStatus)(0),                  // 36: gochat.repo.v1.UserStatus
-	(*repopb.Empty)(nil),                    // 37: gochat.repo.v1.Empty
-	(*repopb.GetMessagesRequest)(nil),       // 38: gochat.repo.v1.GetMessagesRequest
-	(*repopb.GetUnreadRequest)(nil),         // 39: gochat.repo.v1.GetUnreadRequest
-	(*repopb.MarkDeliveredRequest)(nil),     // 40: gochat.repo.v1.MarkDeliveredRequest
-	(*repopb.GetChangesRequest)(nil),        // 41: gochat.repo.v1.GetChangesRequest
-	(*repopb.GetConversationRequest)(nil),   // 42: gochat.repo.v1.GetConversationRequest
-	(*repopb.GetConversationsRequest)(nil),  // 43: gochat.repo.v1.GetConversationsRequest
-	(*repopb.GetLargeGroupsRequest)(nil),    // 44: gochat.repo.v1.GetLargeGroupsRequest
-	(*repopb.CreateGroupRequest)(nil),       // 45: gochat.repo.v1.CreateGroupRequest
-	(*repopb.GetGroupRequest)(nil),          // 46: gochat.repo.v1.GetGroupRequest
-	(*repopb.UpdateGroupRequest)(nil),       // 47: gochat.repo.v1.UpdateGroupRequest
-	(*repopb.DissolveGroupRequest)(nil),     // 48: gochat.repo.v1.DissolveGroupRequest
-	(*repopb.AddGroupMemberRequest)(nil),    // 49: gochat.repo.v1.AddGroupMemberRequest
-	(*repopb.RemoveGroupMemberRequest)(nil), // 50: gochat.repo.v1.RemoveGroupMemberRequest
-	(*repopb.UpdateGroupMemberRequest)(nil), // 51: gochat.repo.v1.UpdateGroupMemberRequest
-	(*repopb.TransferGroupRequest)(nil),     // 52: gochat.repo.v1.TransferGroupRequest
-	(*repopb.GetGroupMembersRequest)(nil),   // 53: gochat.repo.v1.GetGroupMembersRequest
-	(*repopb.ListJoinRequestsRequest)(nil),  // 54: gochat.repo.v1.ListJoinRequestsRequest
-	(*repopb.DecideJoinRequestRequest)(nil), // 55: gochat.repo.v1.DecideJoinRequestRequest
-	(*repopb.ListSessionsResponse)(nil),     // 56: gochat.repo.v1.ListSessionsResponse
-	(*repopb.GetMessagesResponse)(nil),      // 57: gochat.repo.v1.GetMessagesResponse
-	(*repopb.GetUnreadResponse)(nil),        // 58: gochat.repo.v1.GetUnreadResponse
-	(*repopb.Event)(nil),                    // 59: gochat.repo.v1.Event
-	(*repopb.GetChangesResponse)(nil),       // 60: gochat.repo.v1.GetChangesResponse
-	(*repopb.GetLargeGroupsResponse)(nil),   // 61: gochat.repo.v1.GetLargeGroupsResponse
-	(*repopb.Group)(nil),                    // 62: gochat.repo.v1.Group
-	(*repopb.Member)(nil),                   // 63: gochat.repo.v1.Member
-	(*repopb.GetGroupMembersResponse)(nil),  // 64: gochat.repo.v1.GetGroupMembersResponse
-	(*repopb.ListJoinRequestsResponse)(nil), // 65: gochat.repo.v1.ListJoinRequestsResponse
-	(*repopb.RevokedSessions)(nil),          // 66: gochat.repo.v1.RevokedSessions
+	(*CheckSessionRequest)(nil),             // 7: gochat.logic.v1.CheckSessionRequest
+	(*LogoutRequest)(nil),                   // 8: gochat.logic.v1.LogoutRequest
+	(*ListSessionsRequest)(nil),             // 9: gochat.logic.v1.ListSessionsRequest
+	(*RevokeSessionRequest)(nil),            // 10: gochat.logic.v1.RevokeSessionRequest
+	(*ChangePasswordRequest)(nil),           // 11: gochat.logic.v1.ChangePasswordRequest
+	(*JWKS)(nil),                            // 12: gochat.logic.v1.JWKS
+	(*GetUserProfileRequest)(nil),           // 13: gochat.logic.v1.GetUserProfileRequest
+	(*SearchUsersRequest)(nil),              // 14: gochat.logic.v1.SearchUsersRequest
+	(*SearchUsersResponse)(nil),             // 15: gochat.logic.v1.SearchUsersResponse
+	(*UpdateUserProfileRequest)(nil),        // 16: gochat.logic.v1.UpdateUserProfileRequest
+	(*MarkMessageReadRequest)(nil),          // 17: gochat.logic.v1.MarkMessageReadRequest
+	(*EditMessageRequest)(nil),              // 18: gochat.logic.v1.EditMessageRequest
+	(*RecallMessageRequest)(nil),            // 19: gochat.logic.v1.RecallMessageRequest
+	(*SetTypingRequest)(nil),                // 20: gochat.logic.v1.SetTypingRequest
+	(*CreateConversationRequest)(nil),       // 21: gochat.logic.v1.CreateConversationRequest
+	(*CreateConversationResponse)(nil),      // 22: gochat.logic.v1.CreateConversationResponse
+	(*GetConversationsResponse)(nil),        // 23: gochat.logic.v1.GetConversationsResponse
+	(*UpdateConversationRequest)(nil),       // 24: gochat.logic.v1.UpdateConversationRequest
+	(*JoinGroupRequest)(nil),                // 25: gochat.logic.v1.JoinGroupRequest
+	(*JoinGroupResponse)(nil),               // 26: gochat.logic.v1.JoinGroupResponse
+	(*LeaveGroupRequest)(nil),               // 27: gochat.logic.v1.LeaveGroupRequest
+	(*AdminSetUserStatusRequest)(nil),       // 28: gochat.logic.v1.AdminSetUserStatusRequest
+	(*AdminResetPasswordRequest)(nil),       // 29: gochat.logic.v1.AdminResetPasswordRequest
+	(*AdminUserRequest)(nil),                // 30: gochat.logic.v1.AdminUserRequest
+	(*AdminCreateInvitationRequest)(nil),    // 31: gochat.logic.v1.AdminCreateInvitationRequest
+	(*AdminCreateInvitationResponse)(nil),   // 32: gochat.logic.v1.AdminCreateInvitationResponse
+	(*gatewaypb.Origin)(nil),                // 33: gochat.gateway.v1.Origin
+	(*repopb.NewMessage)(nil),               // 34: gochat.repo.v1.NewMessage
+	(*repopb.User)(nil),                     // 35: gochat.repo.v1.User
+	(*repopb.ConversationView)(nil),         // 36: gochat.repo.v1.ConversationView
+	(repopb.UserStatus)(0),                  // 37: gochat.repo.v1.UserStatus
+	(*repopb.Empty)(nil),                    // 38: gochat.repo.v1.Empty
+	(*repopb.GetMessagesRequest)(nil),       // 39: gochat.repo.v1.GetMessagesRequest
+	(*repopb.GetUnreadRequest)(nil),         // 40: gochat.repo.v1.GetUnreadRequest
+	(*repopb.MarkDeliveredRequest)(nil),     // 41: gochat.repo.v1.MarkDeliveredRequest
+	(*repopb.GetChangesRequest)(nil),        // 42: gochat.repo.v1.GetChangesRequest
+	(*repopb.GetConversationRequest)(nil),   // 43: gochat.repo.v1.GetConversationRequest
+	(*repopb.GetConversationsRequest)(nil),  // 44: gochat.repo.v1.GetConversationsRequest
+	(*repopb.GetLargeGroupsRequest)(nil),    // 45: gochat.repo.v1.GetLargeGroupsRequest
+	(*repopb.CreateGroupRequest)(nil),       // 46: gochat.repo.v1.CreateGroupRequest
+	(*repopb.GetGroupRequest)(nil),          // 47: gochat.repo.v1.GetGroupRequest
+	(*repopb.UpdateGroupRequest)(nil),       // 48: gochat.repo.v1.UpdateGroupRequest
+	(*repopb.DissolveGroupRequest)(nil),     // 49: gochat.repo.v1.DissolveGroupRequest
+	(*repopb.AddGroupMemberRequest)(nil),    // 50: gochat.repo.v1.AddGroupMemberRequest
+	(*repopb.RemoveGroupMemberRequest)(nil), // 51: gochat.repo.v1.RemoveGroupMemberRequest
+	(*repopb.UpdateGroupMemberRequest)(nil), // 52: gochat.repo.v1.UpdateGroupMemberRequest
+	(*repopb.TransferGroupRequest)(nil),     // 53: gochat.repo.v1.TransferGroupRequest
+	(*repopb.GetGroupMembersRequest)(nil),   // 54: gochat.repo.v1.GetGroupMembersRequest
+	(*repopb.ListJoinRequestsRequest)(nil),  // 55: gochat.repo.v1.ListJoinRequestsRequest
+	(*repopb.DecideJoinRequestRequest)(nil), // 56: gochat.repo.v1.DecideJoinRequestRequest
+	(*repopb.ListSessionsResponse)(nil),     // 57: gochat.repo.v1.ListSessionsResponse
+	(*repopb.GetMessagesResponse)(nil),      // 58: gochat.repo.v1.GetMessagesResponse
+	(*repopb.GetUnreadResponse)(nil),        // 59: gochat.repo.v1.GetUnreadResponse
+	(*repopb.Event)(nil),                    // 60: gochat.repo.v1.Event
+	(*repopb.GetChangesResponse)(nil),       // 61: gochat.repo.v1.GetChangesResponse
+	(*repopb.GetLargeGroupsResponse)(nil),   // 62: gochat.repo.v1.GetLargeGroupsResponse
+	(*repopb.Group)(nil),                    // 63: gochat.repo.v1.Group
+	(*repopb.Member)(nil),                   // 64: gochat.repo.v1.Member
+	(*repopb.GetGroupMembersResponse)(nil),  // 65: gochat.repo.v1.GetGroupMembersResponse
+	(*repopb.ListJoinRequestsResponse)(nil), // 66: gochat.repo.v1.ListJoinRequestsResponse
+	(*repopb.RevokedSessions)(nil),          // 67: gochat.repo.v1.RevokedSessions
 }
 var file_logic_logicpb_logic_proto_depIdxs = []int32{
-	32, // 0: gochat.logic.v1.Upstream.origin:type_name -> gochat.gateway.v1.Origin
-	33, // 1: gochat.logic.v1.Upstream.message:type_name -> gochat.repo.v1.NewMessage
-	34, // 2: gochat.logic.v1.AuthenticateResponse.user:type_name -> gochat.repo.v1.User
-	34, // 3: gochat.logic.v1.SearchUsersResponse.users:type_name -> gochat.repo.v1.User
-	32, // 4: gochat.logic.v1.MarkMessageReadRequest.origin:type_name -> gochat.gateway.v1.Origin
-	32, // 5: gochat.logic.v1.SetTypingRequest.origin:type_name -> gochat.gateway.v1.Origin
-	35, // 6: gochat.logic.v1.CreateConversationResponse.conversation:type_name -> gochat.repo.v1.ConversationView
-	35, // 7: gochat.logic.v1.GetConversationsResponse.conversations:type_name -> gochat.repo.v1.ConversationView
-	36, // 8: gochat.logic.v1.AdminSetUserStatusRequest.status:type_name -> gochat.repo.v1.UserStatus
+	33, // 0: gochat.logic.v1.Upstream.origin:type_name -> gochat.gateway.v1.Origin
+	34, // 1: gochat.logic.v1.Upstream.message:type_name -> gochat.repo.v1.NewMessage
+	35, // 2: gochat.logic.v1.AuthenticateResponse.user:type_name -> gochat.repo.v1.User
+	35, // 3: gochat.logic.v1.SearchUsersResponse.users:type_name -> gochat.repo.v1.User
+	33, // 4: gochat.logic.v1.MarkMessageReadRequest.origin:type_name -> gochat.gateway.v1.Origin
+	33, // 5: gochat.logic.v1.SetTypingRequest.origin:type_name -> gochat.gateway.v1.Origin
+	36, // 6: gochat.logic.v1.CreateConversationResponse.conversation:type_name -> gochat.repo.v1.ConversationView
+	36, // 7: gochat.logic.v1.GetConversationsResponse.conversations:type_name -> gochat.repo.v1.ConversationView
+	37, // 8: gochat.logic.v1.AdminSetUserStatusRequest.status:type_name -> gochat.repo.v1.UserStatus
 	1,  // 9: gochat.logic.v1.LogicService.Register:input_type -> gochat.logic.v1.RegisterRequest
 	2,  // 10: gochat.logic.v1.LogicService.Authenticate:input_type -> gochat.logic.v1.AuthenticateRequest
 	3,  // 11: gochat.logic.v1.LogicService.Refresh:input_type -> gochat.logic.v1.RefreshRequest
 	5,  // 12: gochat.logic.v1.LogicService.ValidateToken:input_type -> gochat.logic.v1.ValidateTokenRequest
-	7,  // 13: gochat.logic.v1.LogicService.Logout:input_type -> gochat.logic.v1.LogoutRequest
-	8,  // 14: gochat.logic.v1.LogicService.ListSessions:input_type -> gochat.logic.v1.ListSessionsRequest
-	9,  // 15: gochat.logic.v1.LogicService.RevokeSession:input_type -> gochat.logic.v1.RevokeSessionRequest
-	10, // 16: gochat.logic.v1.LogicService.ChangePassword:input_type -> gochat.logic.v1.ChangePasswordRequest
-	37, // 17: gochat.logic.v1.LogicService.GetJWKS:input_type -> gochat.repo.v1.Empty
-	12, // 18: gochat.logic.v1.LogicService.GetUserProfile:input_type -> gochat.logic.v1.GetUserProfileRequest
-	13, // 19: gochat.logic.v1.LogicService.SearchUsers:input_type -> gochat.logic.v1.SearchUsersRequest
-	15, // 20: gochat.logic.v1.LogicService.UpdateUserProfile:input_type -> gochat.logic.v1.UpdateUserProfileRequest
-	0,  // 21: gochat.logic.v1.LogicService.SendMessage:input_type -> gochat.logic.v1.Upstream
-	38, // 22: gochat.logic.v1.LogicService.GetMessageHistory:input_type -> gochat.repo.v1.GetMessagesRequest
-	39, // 23: gochat.logic.v1.LogicService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
-	40, // 24: gochat.logic.v1.LogicService.ConfirmDelivery:input_type -> gochat.repo.v1.MarkDeliveredRequest
-	16, // 25: gochat.logic.v1.LogicService.MarkMessageRead:input_type -> gochat.logic.v1.MarkMessageReadRequest
-	17, // 26: gochat.logic.v1.LogicService.EditMessage:input_type -> gochat.logic.v1.EditMessageRequest
-	18, // 27: gochat.logic.v1.LogicService.RecallMessage:input_type -> gochat.logic.v1.RecallMessageRequest
-	41, // 28: gochat.logic.v1.LogicService.Sync:input_type -> gochat.repo.v1.GetChangesRequest
-	19, // 29: gochat.logic.v1.LogicService.SetTyping:input_type -> gochat.logic.v1.SetTypingRequest
-	20, // 30: gochat.logic.v1.LogicService.CreateConversation:input_type -> gochat.logic.v1.CreateConversationRequest
-	42, // 31: gochat.logic.v1.LogicService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
-	43, // 32: gochat.logic.v1.LogicService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
-	23, // 33: gochat.logic.v1.LogicService.UpdateConversation:input_type -> gochat.logic.v1.UpdateConversationRequest
-	44, // 34: gochat.logic.v1.LogicService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
-	45, // 35: gochat.logic.v1.LogicService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
-	46, // 36: gochat.logic.v1.LogicService.GetGroupInfo:input_type -> gochat.repo.v1.GetGroupRequest
-	47, // 37: gochat.logic.v1.LogicService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
-	48, // 38: gochat.logic.v1.LogicService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
-	24, // 39: gochat.logic.v1.LogicService.JoinGroup:input_type -> gochat.logic.v1.JoinGroupRequest
-	26, // 40: gochat.logic.v1.LogicService.LeaveGroup:input_type -> gochat.logic.v1.LeaveGroupRequest
-	49, // 41: gochat.logic.v1.LogicService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
-	50, // 42: gochat.logic.v1.LogicService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
-	51, // 43: gochat.logic.v1.LogicService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
-	52, // 44: gochat.logic.v1.LogicService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
-	53, // 45: gochat.logic.v1.LogicService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
-	54, // 46: gochat.logic.v1.LogicService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
-	55, // 47: gochat.logic.v1.LogicService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
-	1,  // 48: gochat.logic.v1.LogicService.AdminCreateUser:input_type -> gochat.logic.v1.RegisterRequest
-	27, // 49: gochat.logic.v1.LogicService.AdminSetUserStatus:input_type -> gochat.logic.v1.AdminSetUserStatusRequest
-	28, // 50: gochat.logic.v1.LogicService.AdminResetPassword:input_type -> gochat.logic.v1.AdminResetPasswordRequest
-	29, // 51: gochat.logic.v1.LogicService.AdminListSessions:input_type -> gochat.logic.v1.AdminUserRequest
-	29, // 52: gochat.logic.v1.LogicService.AdminRevokeSessions:input_type -> gochat.logic.v1.AdminUserRequest
-	30, // 53: gochat.logic.v1.LogicService.AdminCreateInvitation:input_type -> gochat.logic.v1.AdminCreateInvitationRequest
-	34, // 54: gochat.logic.v1.LogicService.Register:output_type -> gochat.repo.v1.User
-	4,  // 55: gochat.logic.v1.LogicService.Authenticate:output_type -> gochat.logic.v1.AuthenticateResponse
-	4,  // 56: gochat.logic.v1.LogicService.Refresh:output_type -> gochat.logic.v1.AuthenticateResponse
-	6,  // 57: gochat.logic.v1.LogicService.ValidateToken:output_type -> gochat.logic.v1.Identity
-	37, // 58: gochat.logic.v1.LogicService.Logout:output_type -> gochat.repo.v1.Empty
-	56, // 59: gochat.logic.v1.LogicService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	37, // 60: gochat.logic.v1.LogicService.RevokeSession:output_type -> gochat.repo.v1.Empty
-	37, // 61: gochat.logic.v1.LogicService.ChangePassword:output_type -> gochat.repo.v1.Empty
-	11, // 62: gochat.logic.v1.LogicService.GetJWKS:output_type -> gochat.logic.v1.JWKS
-	34, // 63: gochat.logic.v1.LogicService.GetUserProfile:output_type -> gochat.repo.v1.User
-	14, // 64: gochat.logic.v1.LogicService.SearchUsers:output_type -> gochat.logic.v1.SearchUsersResponse
-	34, // 65: gochat.logic.v1.LogicService.UpdateUserProfile:output_type -> gochat.repo.v1.User
-	37, // 66: gochat.logic.v1.LogicService.SendMessage:output_type -> gochat.repo.v1.Empty
-	57, // 67: gochat.logic.v1.LogicService.GetMessageHistory:output_type -> gochat.repo.v1.GetMessagesResponse
-	58, // 68: gochat.logic.v1.LogicService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
-	37, // 69: gochat.logic.v1.LogicService.ConfirmDelivery:output_type -> gochat.repo.v1.Empty
-	37, // 70: gochat.logic.v1.LogicService.MarkMessageRead:output_type -> gochat.repo.v1.Empty
-	59, // 71: gochat.logic.v1.LogicService.EditMessage:output_type -> gochat.repo.v1.Event
-	59, // 72: gochat.logic.v1.LogicService.RecallMessage:output_type -> gochat.repo.v1.Event
-	60, // 73: gochat.logic.v1.LogicService.Sync:output_type -> gochat.repo.v1.GetChangesResponse
-	37, // 74: gochat.logic.v1.LogicService.SetTyping:output_type -> gochat.repo.v1.Empty
-	21, // 75: gochat.logic.v1.LogicService.CreateConversation:output_type -> gochat.logic.v1.CreateConversationResponse
-	35, // 76: gochat.logic.v1.LogicService.GetConversation:output_type -> gochat.repo.v1.ConversationView
-	22, // 77: gochat.logic.v1.LogicService.GetConversations:output_type -> gochat.logic.v1.GetConversationsResponse
-	35, // 78: gochat.logic.v1.LogicService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
-	61, // 79: gochat.logic.v1.LogicService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
-	62, // 80: gochat.logic.v1.LogicService.CreateGroup:output_type -> gochat.repo.v1.Group
-	62, // 81: gochat.logic.v1.LogicService.GetGroupInfo:output_type -> gochat.repo.v1.Group
-	62, // 82: gochat.logic.v1.LogicService.UpdateGroup:output_type -> gochat.repo.v1.Group
-	37, // 83: gochat.logic.v1.LogicService.DissolveGroup:output_type -> gochat.repo.v1.Empty
-	25, // 84: gochat.logic.v1.LogicService.JoinGroup:output_type -> gochat.logic.v1.JoinGroupResponse
-	37, // 85: gochat.logic.v1.LogicService.LeaveGroup:output_type -> gochat.repo.v1.Empty
-	62, // 86: gochat.logic.v1.LogicService.AddGroupMember:output_type -> gochat.repo.v1.Group
-	37, // 87: gochat.logic.v1.LogicService.RemoveGroupMember:output_type -> gochat.repo.v1.Empty
-	63, // 88: gochat.logic.v1.LogicService.UpdateGroupMember:output_type -> gochat.repo.v1.Member
-	37, // 89: gochat.logic.v1.LogicService.TransferGroup:output_type -> gochat.repo.v1.Empty
-	64, // 90: gochat.logic.v1.LogicService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
-	65, // 91: gochat.logic.v1.LogicService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
-	37, // 92: gochat.logic.v1.LogicService.DecideJoinRequest:output_type -> gochat.repo.v1.Empty
-	34, // 93: gochat.logic.v1.LogicService.AdminCreateUser:output_type -> gochat.repo.v1.User
-	34, // 94: gochat.logic.v1.LogicService.AdminSetUserStatus:output_type -> gochat.repo.v1.User
-	37, // 95: gochat.logic.v1.LogicService.AdminResetPassword:output_type -> gochat.repo.v1.Empty
-	56, // 96: gochat.logic.v1.LogicService.AdminListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
-	66, // 97: gochat.logic.v1.LogicService.AdminRevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
-	31, // 98: gochat.logic.v1.LogicService.AdminCreateInvitation:output_type -> gochat.logic.v1.AdminCreateInvitationResponse
-	54, // [54:99] is the sub-list for method output_type
-	9,  // [9:54] is the sub-list for method input_type
+	7,  // 13: gochat.logic.v1.LogicService.CheckSession:input_type -> gochat.logic.v1.CheckSessionRequest
+	8,  // 14: gochat.logic.v1.LogicService.Logout:input_type -> gochat.logic.v1.LogoutRequest
+	9,  // 15: gochat.logic.v1.LogicService.ListSessions:input_type -> gochat.logic.v1.ListSessionsRequest
+	10, // 16: gochat.logic.v1.LogicService.RevokeSession:input_type -> gochat.logic.v1.RevokeSessionRequest
+	11, // 17: gochat.logic.v1.LogicService.ChangePassword:input_type -> gochat.logic.v1.ChangePasswordRequest
+	38, // 18: gochat.logic.v1.LogicService.GetJWKS:input_type -> gochat.repo.v1.Empty
+	13, // 19: gochat.logic.v1.LogicService.GetUserProfile:input_type -> gochat.logic.v1.GetUserProfileRequest
+	14, // 20: gochat.logic.v1.LogicService.SearchUsers:input_type -> gochat.logic.v1.SearchUsersRequest
+	16, // 21: gochat.logic.v1.LogicService.UpdateUserProfile:input_type -> gochat.logic.v1.UpdateUserProfileRequest
+	0,  // 22: gochat.logic.v1.LogicService.SendMessage:input_type -> gochat.logic.v1.Upstream
+	39, // 23: gochat.logic.v1.LogicService.GetMessageHistory:input_type -> gochat.repo.v1.GetMessagesRequest
+	40, // 24: gochat.logic.v1.LogicService.GetUnread:input_type -> gochat.repo.v1.GetUnreadRequest
+	41, // 25: gochat.logic.v1.LogicService.ConfirmDelivery:input_type -> gochat.repo.v1.MarkDeliveredRequest
+	17, // 26: gochat.logic.v1.LogicService.MarkMessageRead:input_type -> gochat.logic.v1.MarkMessageReadRequest
+	18, // 27: gochat.logic.v1.LogicService.EditMessage:input_type -> gochat.logic.v1.EditMessageRequest
+	19, // 28: gochat.logic.v1.LogicService.RecallMessage:input_type -> gochat.logic.v1.RecallMessageRequest
+	42, // 29: gochat.logic.v1.LogicService.Sync:input_type -> gochat.repo.v1.GetChangesRequest
+	20, // 30: gochat.logic.v1.LogicService.SetTyping:input_type -> gochat.logic.v1.SetTypingRequest
+	21, // 31: gochat.logic.v1.LogicService.CreateConversation:input_type -> gochat.logic.v1.CreateConversationRequest
+	43, // 32: gochat.logic.v1.LogicService.GetConversation:input_type -> gochat.repo.v1.GetConversationRequest
+	44, // 33: gochat.logic.v1.LogicService.GetConversations:input_type -> gochat.repo.v1.GetConversationsRequest
+	24, // 34: gochat.logic.v1.LogicService.UpdateConversation:input_type -> gochat.logic.v1.UpdateConversationRequest
+	45, // 35: gochat.logic.v1.LogicService.GetLargeGroups:input_type -> gochat.repo.v1.GetLargeGroupsRequest
+	46, // 36: gochat.logic.v1.LogicService.CreateGroup:input_type -> gochat.repo.v1.CreateGroupRequest
+	47, // 37: gochat.logic.v1.LogicService.GetGroupInfo:input_type -> gochat.repo.v1.GetGroupRequest
+	48, // 38: gochat.logic.v1.LogicService.UpdateGroup:input_type -> gochat.repo.v1.UpdateGroupRequest
+	49, // 39: gochat.logic.v1.LogicService.DissolveGroup:input_type -> gochat.repo.v1.DissolveGroupRequest
+	25, // 40: gochat.logic.v1.LogicService.JoinGroup:input_type -> gochat.logic.v1.JoinGroupRequest
+	27, // 41: gochat.logic.v1.LogicService.LeaveGroup:input_type -> gochat.logic.v1.LeaveGroupRequest
+	50, // 42: gochat.logic.v1.LogicService.AddGroupMember:input_type -> gochat.repo.v1.AddGroupMemberRequest
+	51, // 43: gochat.logic.v1.LogicService.RemoveGroupMember:input_type -> gochat.repo.v1.RemoveGroupMemberRequest
+	52, // 44: gochat.logic.v1.LogicService.UpdateGroupMember:input_type -> gochat.repo.v1.UpdateGroupMemberRequest
+	53, // 45: gochat.logic.v1.LogicService.TransferGroup:input_type -> gochat.repo.v1.TransferGroupRequest
+	54, // 46: gochat.logic.v1.LogicService.GetGroupMembers:input_type -> gochat.repo.v1.GetGroupMembersRequest
+	55, // 47: gochat.logic.v1.LogicService.ListJoinRequests:input_type -> gochat.repo.v1.ListJoinRequestsRequest
+	56, // 48: gochat.logic.v1.LogicService.DecideJoinRequest:input_type -> gochat.repo.v1.DecideJoinRequestRequest
+	1,  // 49: gochat.logic.v1.LogicService.AdminCreateUser:input_type -> gochat.logic.v1.RegisterRequest
+	28, // 50: gochat.logic.v1.LogicService.AdminSetUserStatus:input_type -> gochat.logic.v1.AdminSetUserStatusRequest
+	29, // 51: gochat.logic.v1.LogicService.AdminResetPassword:input_type -> gochat.logic.v1.AdminResetPasswordRequest
+	30, // 52: gochat.logic.v1.LogicService.AdminListSessions:input_type -> gochat.logic.v1.AdminUserRequest
+	30, // 53: gochat.logic.v1.LogicService.AdminRevokeSessions:input_type -> gochat.logic.v1.AdminUserRequest
+	31, // 54: gochat.logic.v1.LogicService.AdminCreateInvitation:input_type -> gochat.logic.v1.AdminCreateInvitationRequest
+	35, // 55: gochat.logic.v1.LogicService.Register:output_type -> gochat.repo.v1.User
+	4,  // 56: gochat.logic.v1.LogicService.Authenticate:output_type -> gochat.logic.v1.AuthenticateResponse
+	4,  // 57: gochat.logic.v1.LogicService.Refresh:output_type -> gochat.logic.v1.AuthenticateResponse
+	6,  // 58: gochat.logic.v1.LogicService.ValidateToken:output_type -> gochat.logic.v1.Identity
+	38, // 59: gochat.logic.v1.LogicService.CheckSession:output_type -> gochat.repo.v1.Empty
+	38, // 60: gochat.logic.v1.LogicService.Logout:output_type -> gochat.repo.v1.Empty
+	57, // 61: gochat.logic.v1.LogicService.ListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	38, // 62: gochat.logic.v1.LogicService.RevokeSession:output_type -> gochat.repo.v1.Empty
+	38, // 63: gochat.logic.v1.LogicService.ChangePassword:output_type -> gochat.repo.v1.Empty
+	12, // 64: gochat.logic.v1.LogicService.GetJWKS:output_type -> gochat.logic.v1.JWKS
+	35, // 65: gochat.logic.v1.LogicService.GetUserProfile:output_type -> gochat.repo.v1.User
+	15, // 66: gochat.logic.v1.LogicService.SearchUsers:output_type -> gochat.logic.v1.SearchUsersResponse
+	35, // 67: gochat.logic.v1.LogicService.UpdateUserProfile:output_type -> gochat.repo.v1.User
+	38, // 68: gochat.logic.v1.LogicService.SendMessage:output_type -> gochat.repo.v1.Empty
+	58, // 69: gochat.logic.v1.LogicService.GetMessageHistory:output_type -> gochat.repo.v1.GetMessagesResponse
+	59, // 70: gochat.logic.v1.LogicService.GetUnread:output_type -> gochat.repo.v1.GetUnreadResponse
+	38, // 71: gochat.logic.v1.LogicService.ConfirmDelivery:output_type -> gochat.repo.v1.Empty
+	38, // 72: gochat.logic.v1.LogicService.MarkMessageRead:output_type -> gochat.repo.v1.Empty
+	60, // 73: gochat.logic.v1.LogicService.EditMessage:output_type -> gochat.repo.v1.Event
+	60, // 74: gochat.logic.v1.LogicService.RecallMessage:output_type -> gochat.repo.v1.Event
+	61, // 75: gochat.logic.v1.LogicService.Sync:output_type -> gochat.repo.v1.GetChangesResponse
+	38, // 76: gochat.logic.v1.LogicService.SetTyping:output_type -> gochat.repo.v1.Empty
+	22, // 77: gochat.logic.v1.LogicService.CreateConversation:output_type -> gochat.logic.v1.CreateConversationResponse
+	36, // 78: gochat.logic.v1.LogicService.GetConversation:output_type -> gochat.repo.v1.ConversationView
+	23, // 79: gochat.logic.v1.LogicService.GetConversations:output_type -> gochat.logic.v1.GetConversationsResponse
+	36, // 80: gochat.logic.v1.LogicService.UpdateConversation:output_type -> gochat.repo.v1.ConversationView
+	62, // 81: gochat.logic.v1.LogicService.GetLargeGroups:output_type -> gochat.repo.v1.GetLargeGroupsResponse
+	63, // 82: gochat.logic.v1.LogicService.CreateGroup:output_type -> gochat.repo.v1.Group
+	63, // 83: gochat.logic.v1.LogicService.GetGroupInfo:output_type -> gochat.repo.v1.Group
+	63, // 84: gochat.logic.v1.LogicService.UpdateGroup:output_type -> gochat.repo.v1.Group
+	38, // 85: gochat.logic.v1.LogicService.DissolveGroup:output_type -> gochat.repo.v1.Empty
+	26, // 86: gochat.logic.v1.LogicService.JoinGroup:output_type -> gochat.logic.v1.JoinGroupResponse
+	38, // 87: gochat.logic.v1.LogicService.LeaveGroup:output_type -> gochat.repo.v1.Empty
+	63, // 88: gochat.logic.v1.LogicService.AddGroupMember:output_type -> gochat.repo.v1.Group
+	38, // 89: gochat.logic.v1.LogicService.RemoveGroupMember:output_type -> gochat.repo.v1.Empty
+	64, // 90: gochat.logic.v1.LogicService.UpdateGroupMember:output_type -> gochat.repo.v1.Member
+	38, // 91: gochat.logic.v1.LogicService.TransferGroup:output_type -> gochat.repo.v1.Empty
+	65, // 92: gochat.logic.v1.LogicService.GetGroupMembers:output_type -> gochat.repo.v1.GetGroupMembersResponse
+	66, // 93: gochat.logic.v1.LogicService.ListJoinRequests:output_type -> gochat.repo.v1.ListJoinRequestsResponse
+	38, // 94: gochat.logic.v1.LogicService.DecideJoinRequest:output_type -> gochat.repo.v1.Empty
+	35, // 95: gochat.logic.v1.LogicService.AdminCreateUser:output_type -> gochat.repo.v1.User
+	35, // 96: gochat.logic.v1.LogicService.AdminSetUserStatus:output_type -> gochat.repo.v1.User
+	38, // 97: gochat.logic.v1.LogicService.AdminResetPassword:output_type -> gochat.repo.v1.Empty
+	57, // 98: gochat.logic.v1.LogicService.AdminListSessions:output_type -> gochat.repo.v1.ListSessionsResponse
+	67, // 99: gochat.logic.v1.LogicService.AdminRevokeSessions:output_type -> gochat.repo.v1.RevokedSessions
+	32, // 100: gochat.logic.v1.LogicService.AdminCreateInvitation:output_type -> gochat.logic.v1.AdminCreateInvitationResponse
+	55, // [55:101] is the sub-list for method output_type
+	9,  // [9:55] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -2258,15 +2318,15 @@ func file_logic_logicpb_logic_proto_init() {
 	if File_logic_logicpb_logic_proto != nil {
 		return
 	}
-	file_logic_logicpb_logic_proto_msgTypes[15].OneofWrappers = []any{}
-	file_logic_logicpb_logic_proto_msgTypes[23].OneofWrappers = []any{}
+	file_logic_logicpb_logic_proto_msgTypes[16].OneofWrappers = []any{}
+	file_logic_logicpb_logic_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_logic_logicpb_logic_proto_rawDesc), len(file_logic_logicpb_logic_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	LogicService_Authenticate_FullMethodName          = "/gochat.logic.v1.LogicService/Authenticate"
 	LogicService_Refresh_FullMethodName               = "/gochat.logic.v1.LogicService/Refresh"
 	LogicService_ValidateToken_FullMethodName         = "/gochat.logic.v1.LogicService/ValidateToken"
+	LogicService_CheckSession_FullMethodName          = "/gochat.logic.v1.LogicService/CheckSession"
 	LogicService_Logout_FullMethodName                = "/gochat.logic.v1.LogicService/Logout"
 	LogicService_ListSessions_FullMethodName          = "/gochat.logic.v1.LogicService/ListSessions"
 	LogicService_RevokeSession_FullMethodName         = "/gochat.logic.v1.LogicService/RevokeSession"
@@ -84,6 +85,9 @@ type LogicServiceClient interface {
 	Refresh(ctx context.Context, in *RefreshRequest, opts ...grpc.CallOption) (*AuthenticateResponse, error)
 	// ValidateToken: Unauthorized for a token that is malformed, forged, expired or whose session or user is gone; details "reason" is "expired", "revoked", "disabled" or "invalid".
 	ValidateToken(ctx context.Context, in *ValidateTokenRequest, opts ...grpc.CallOption) (*Identity, error)
+	// CheckSession is the part of ValidateToken that can change while a token is in force: Unauthorized when the session
+	// or its user is gone, with the same reasons. For who has validated a token of it already.
+	CheckSession(ctx context.Context, in *CheckSessionRequest, opts ...grpc.CallOption) (*repopb.Empty, error)
 	// Logout revokes the session and closes its sockets before it returns.
 	Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*repopb.Empty, error)
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*repopb.ListSessionsResponse, error)
@@ -193,6 +197,16 @@ func (c *logicServiceClient) ValidateToken(ctx context.Context, in *ValidateToke
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Identity)
 	err := c.cc.Invoke(ctx, LogicService_ValidateToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *logicServiceClient) CheckSession(ctx context.Context, in *CheckSessionRequest, opts ...grpc.CallOption) (*repopb.Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(repopb.Empty)
+	err := c.cc.Invoke(ctx, LogicService_CheckSession_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -624,6 +638,9 @@ type LogicServiceServer interface {
 	Refresh(context.Context, *RefreshRequest) (*AuthenticateResponse, error)
 	// ValidateToken: Unauthorized for a token that is malformed, forged, expired or whose session or user is gone; details "reason" is "expired", "revoked", "disabled" or "invalid".
 	ValidateToken(context.Context, *ValidateTokenRequest) (*Identity, error)
+	// CheckSession is the part of ValidateToken that can change while a token is in force: Unauthorized when the session
+	// or its user is gone, with the same reasons. For who has validated a token of it already.
+	CheckSession(context.Context, *CheckSessionRequest) (*repopb.Empty, error)
 	// Logout revokes the session and closes its sockets before it returns.
 	Logout(context.Context, *LogoutRequest) (*repopb.Empty, error)
 	ListSessions(context.Context, *ListSessionsRequest) (*repopb.ListSessionsResponse, error)
@@ -709,6 +726,9 @@ func (UnimplementedLogicServiceServer) Refresh(context.Context, *RefreshRequest)
 }
 func (UnimplementedLogicServiceServer) ValidateToken(context.Context, *ValidateTokenRequest) (*Identity, error) {
 	return nil, status.Error(codes.Unimplemented, "method ValidateToken not implemented")
+}
+func (UnimplementedLogicServiceServer) CheckSession(context.Context, *CheckSessionRequest) (*repopb.Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckSession not implemented")
 }
 func (UnimplementedLogicServiceServer) Logout(context.Context, *LogoutRequest) (*repopb.Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logout not implemented")
@@ -921,6 +941,24 @@ func _LogicService_ValidateToken_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(LogicServiceServer).ValidateToken(ctx, req.(*ValidateTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LogicService_CheckSession_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckSessionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogicServiceServer).CheckSession(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogicService_CheckSession_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogicServiceServer).CheckSession(ctx, req.(*CheckSessionRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1685,6 +1723,10 @@ var LogicService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ValidateToken",
 			Handler:    _LogicService_ValidateToken_Handler,
+		},
+		{
+			MethodName: "CheckSession",
+			Handler:    _LogicService_CheckSession_Handler,
 		},
 		{
 			MethodName: "Logout",

@@ -94,8 +94,7 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 	return Claims{UserID: user, SessionID: session, IssuedAt: time.Unix(c.IssuedAt, 0), ExpiresAt: expires}, nil
 }
 
-// named gives jws the key that a token names. The algorithm is ours, not the token's: jws refuses one whose header
-// names another.
+// named gives jws the key that a token names. The algorithm is ours, whatever the token's header says.
 func (k *Keys) named(_ context.Context, sink jws.KeySink, signature *jws.Signature, _ *jws.Message) error {
 	kid, _ := signature.ProtectedHeaders().KeyID()
 	public, ok := k.public[kid]
