@@ -3,6 +3,7 @@
 package latency
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -67,7 +68,8 @@ func (h *Histogram) Percentile(p float64) time.Duration {
 	if h.total == 0 {
 		return 0
 	}
-	rank := uint64(p / 100 * float64(h.total))
+	// Rounded up, so that of a few samples the highest percentiles are the worst one.
+	rank := uint64(math.Ceil(p * float64(h.total) / 100))
 	rank = min(max(rank, 1), h.total)
 	var seen uint64
 	for i, n := range h.counts {

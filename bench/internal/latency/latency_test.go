@@ -37,6 +37,19 @@ func TestPercentilesAreWithinTwoPercent(t *testing.T) {
 	}
 }
 
+func TestFewSamples(t *testing.T) {
+	t.Parallel()
+	var h latency.Histogram
+	for i := range 12 {
+		h.Add(time.Duration(i+1) * time.Second)
+	}
+	for p, want := range map[float64]time.Duration{50: 6 * time.Second, 90: 11 * time.Second, 99: 12 * time.Second, 99.9: 12 * time.Second} {
+		if got := h.Percentile(p); got < want || float64(got) > float64(want)*1.02 {
+			t.Errorf("p%v of 12: got %v, want %v", p, got, want)
+		}
+	}
+}
+
 func TestEmptyAndNegative(t *testing.T) {
 	t.Parallel()
 	var h latency.Histogram
