@@ -14,6 +14,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/gochat-im/gochat/platform/datadir"
+	"github.com/gochat-im/gochat/platform/memory"
 	"github.com/gochat-im/gochat/platform/obs"
 	"github.com/gochat-im/gochat/repo"
 )
@@ -66,6 +67,8 @@ func serve(ctx context.Context, cfg Config, stderr *os.File) error {
 	if err := app.Start(start); err != nil {
 		return rootCause(err)
 	}
+	rest := memory.Watch()
+	defer rest.Stop()
 	fmt.Fprintf(stderr, "GoChat %s is ready on http://%s (data in %s)\n", version, browsable(on.public.Addr()), cfg.DataDir)
 
 	<-ctx.Done()
