@@ -100,7 +100,7 @@ func TestFanoutCountsEveryDelivery(t *testing.T) {
 		t.Fatal("the bare server is not ready")
 	}
 	for name, rate := range map[string]float64{"saturated": 0, "paced": 50} {
-		o := fanoutOptions{options: &options{}, Members: 20, Senders: 2, Outstanding: 4, Ahead: 16, Duration: 300 * time.Millisecond, Rate: rate}
+		o := fanoutOptions{options: &options{}, Members: 20, Ahead: 16, load: load{Senders: 2, Outstanding: 4, Duration: 300 * time.Millisecond, Rate: rate}}
 		w := &world{server: attach("http://" + address), Accounts: bareAccounts(22), Groups: []string{"1"}}
 		r := &report{}
 		if err := o.measureFanout(ctx, w, r); err != nil {

@@ -17,31 +17,25 @@ import (
 
 type fanoutOptions struct {
 	*options
-	Members     int
-	Senders     int
-	Outstanding int
-	Ahead       int64
-	Threshold   int
-	Duration    time.Duration
-	Rate        float64
+	load
+	Members   int
+	Ahead     int64
+	Threshold int
 }
 
 func fanoutCommand(o *options) *cobra.Command {
-	fanout := fanoutOptions{options: o}
+	fanout := fanoutOptions{options: o, load: load{Senders: 8, Outstanding: 16}}
 	cmd := &cobra.Command{
 		Use:   "fanout",
 		Short: "Messages in one group whose members are all connected",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.measure(cmd, fanout.run) },
 	}
+	fanout.addFlags(cmd, "members that send")
 	flags := cmd.Flags()
 	flags.IntVar(&fanout.Members, "members", 1000, "connected members")
-	flags.IntVar(&fanout.Senders, "senders", 8, "members that send")
-	flags.IntVar(&fanout.Outstanding, "outstanding", 16, "messages of a sender that wait for their ack")
 	flags.Int64Var(&fanout.Ahead, "ahead", 256, "messages that the senders may be ahead of the deliveries")
 	flags.IntVar(&fanout.Threshold, "threshold", 0, "delivery.large_group_threshold of the server; 0: its default")
-	flags.DurationVar(&fanout.Duration, "duration", 10*time.Second, "how long to send")
-	flags.Float64Var(&fanout.Rate, "rate", 0, "messages a second; 0: as fast as the deliveries come")
 	o.addFloor(cmd)
 	return cmd
 }
@@ -127,24 +121,7 @@ func (o fanoutOptions) run(ctx context.Context) (*report, error) {
 		all[i] = i
 	}
 	p.Groups = [][]int{all}
-	w, err := prepare(ctx, o.URL, p)
-	if err != nil {
-		return nil, err
-	}
-	r := &report{Name: fmt.Sprintf("fan-out to %d members", o.Members)}
-	if o.Rate > 0 {
-		r.Name += fmt.Sprintf(" at %v/s", o.Rate)
-	}
-	err = o.measureFanout(ctx, w, r)
-	err = w.finish(err)
-	if err != nil || !o.Floor {
-		return r, err
-	}
-	bare, err := o.fanoutFloor(ctx)
-	if err == nil {
-		r.floors(bare)
-	}
-	return r, err
+	return o.against(ctx, p, fmt.Sprintf("fan-out to %d members%s", o.Members, o.suffix()), o.measureFanout, o.fanoutFloor)
 }
 
 func (o fanoutOptions) measureFanout(ctx context.Context, w *world, r *report) error {
@@ -161,17 +138,9 @@ func (o fanoutOptions) measureFanout(ctx context.Context, w *world, r *report) e
 
 	senders := make([]*sender, o.Senders)
 	for i, conn := range sending {
-		senders[i] = newSender(conn, w.Groups[0], o.Outstanding)
-		senders[i].pace = paceOf(o.Senders, o.Rate)
+		senders[i] = o.sender(conn, w.Groups[0])
 	}
 	return o.drive(ctx, w.server, r, senders, receiving)
-}
-
-func paceOf(senders int, rate float64) time.Duration {
-	if rate <= 0 {
-		return 0
-	}
-	return time.Duration(float64(senders) / rate * float64(time.Second))
 }
 
 // drive sends on some connections, receives on the others, and tells what came.
@@ -194,7 +163,7 @@ func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders 
 	}
 	mineBefore := ownCPU()
 	began := time.Now()
-	sendErr := sendFor(ctx, o.Duration, senders, o.Rate > 0)
+	sendErr := o.send(ctx, senders)
 	waitUntil(ctx, 30*time.Second, func() bool {
 		for _, one := range senders {
 			if !one.answered() {

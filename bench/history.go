@@ -58,12 +58,8 @@ func (o historyOptions) run(ctx context.Context) (*report, error) {
 	for i := range o.Conversations {
 		p.Singles = append(p.Singles, [2]int{0, i + 1})
 	}
-	w, err := prepare(ctx, o.URL, p)
-	if err != nil {
-		return nil, err
-	}
-	r := &report{Name: fmt.Sprintf("history of %d messages, list of %d conversations", o.Messages, o.Conversations)}
-	return r, w.finish(o.measureReads(ctx, w, r))
+	name := fmt.Sprintf("history of %d messages, list of %d conversations", o.Messages, o.Conversations)
+	return o.against(ctx, p, name, o.measureReads, nil) // it measures its floor itself, on the same file
 }
 
 // seedBatch is how many messages are stored in one transaction.

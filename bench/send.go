@@ -17,24 +17,18 @@ import (
 
 type sendOptions struct {
 	*options
-	Senders     int
-	Outstanding int
-	Duration    time.Duration
-	Rate        float64
+	load
 }
 
 func sendCommand(o *options) *cobra.Command {
-	send := sendOptions{options: o}
+	send := sendOptions{options: o, load: load{Senders: 100, Outstanding: 10}}
 	cmd := &cobra.Command{
 		Use:   "send",
 		Short: "Messages in one-to-one conversations, each delivered to a connected peer",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.measure(cmd, send.run) },
 	}
-	cmd.Flags().IntVar(&send.Senders, "senders", 100, "how many senders, each with a peer of its own")
-	cmd.Flags().IntVar(&send.Outstanding, "outstanding", 10, "messages of a sender that wait for their ack")
-	cmd.Flags().DurationVar(&send.Duration, "duration", 10*time.Second, "how long to send")
-	cmd.Flags().Float64Var(&send.Rate, "rate", 0, "messages a second of all senders together; 0: as fast as the acks come")
+	send.addFlags(cmd, "how many senders, each with a peer of its own")
 	o.addFloor(cmd)
 	return cmd
 }
@@ -78,29 +72,15 @@ func (o sendOptions) run(ctx context.Context) (*report, error) {
 	for i := range o.Senders {
 		p.Singles = append(p.Singles, [2]int{2 * i, 2*i + 1})
 	}
-	w, err := prepare(ctx, o.URL, p)
-	if err != nil {
-		return nil, err
-	}
-	r := &report{Name: "one-to-one sends"}
-	if o.Rate > 0 {
-		r.Name = fmt.Sprintf("one-to-one sends at %v/s", o.Rate)
-	}
 	batch := 0
-	err = o.measureSends(ctx, w, r)
-	if err == nil {
+	return o.against(ctx, p, "one-to-one sends"+o.suffix(), func(ctx context.Context, w *world, r *report) error {
+		if err := o.measureSends(ctx, w, r); err != nil {
+			return err
+		}
 		batch = w.meanCommit(ctx)
 		r.add("messages a transaction", float64(batch), "")
-	}
-	err = w.finish(err)
-	if err != nil || !o.Floor {
-		return r, err
-	}
-	bare, err := o.sendFloor(ctx, max(batch, 1))
-	if err == nil {
-		r.floors(bare)
-	}
-	return r, err
+		return nil
+	}, func(ctx context.Context) (*report, error) { return o.sendFloor(ctx, max(batch, 1)) })
 }
 
 func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) error {
@@ -114,10 +94,7 @@ func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) erro
 	var refused refusals
 	var receivers sync.WaitGroup
 	for i := range senders {
-		senders[i] = newSender(conns[2*i], w.Singles[i], o.Outstanding)
-		if o.Rate > 0 {
-			senders[i].pace = time.Duration(float64(o.Senders) / o.Rate * float64(time.Second))
-		}
+		senders[i] = o.sender(conns[2*i], w.Singles[i])
 		peers[i] = &peer{conn: conns[2*i+1]}
 		receivers.Go(func() { senders[i].receive(&refused) })
 		receivers.Go(peers[i].receive)
@@ -127,7 +104,7 @@ func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) erro
 	if err != nil {
 		return err
 	}
-	sendErr := sendFor(ctx, o.Duration, senders, o.Rate > 0)
+	sendErr := o.send(ctx, senders)
 	complete := waitUntil(ctx, 20*time.Second, func() bool {
 		for i, s := range senders {
 			s.mu.Lock()
@@ -160,27 +137,6 @@ func (s *server) meanCommit(ctx context.Context) int {
 		return 0
 	}
 	return int(sum/(count-without) + 0.5)
-}
-
-// sendFor lets all senders send for a while.
-func sendFor(ctx context.Context, d time.Duration, senders []*sender, spread bool) error {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	errs := make([]error, len(senders))
-	var working sync.WaitGroup
-	for i, s := range senders {
-		working.Go(func() {
-			if spread { // over the first interval, so that they do not send in step
-				select {
-				case <-time.After(s.pace * time.Duration(i) / time.Duration(len(senders))):
-				case <-ctx.Done():
-				}
-			}
-			errs[i] = s.send(ctx)
-		})
-	}
-	working.Wait()
-	return errors.Join(errs...)
 }
 
 func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, took, cpu time.Duration, complete bool) error {

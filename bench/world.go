@@ -90,6 +90,26 @@ func (w *world) finish(err error) error {
 	return err
 }
 
+// against measures a world that is made for it and, with --floor, the bare
+// library in another after it.
+func (o *options) against(ctx context.Context, p plan, name string,
+	measure func(context.Context, *world, *report) error, floor func(context.Context) (*report, error),
+) (*report, error) {
+	w, err := prepare(ctx, o.URL, p)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Name: name}
+	if err := w.finish(measure(ctx, w, r)); err != nil || !o.Floor || floor == nil {
+		return r, err
+	}
+	bare, err := floor(ctx)
+	if err == nil {
+		r.floors(bare)
+	}
+	return r, err
+}
+
 func thresholdEnv(members int) string {
 	return "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=" + strconv.Itoa(members)
 }
