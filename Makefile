@@ -12,8 +12,9 @@ run: build ## build the server and start it on :8080 with the data in ./data
 build: ## leave the binary at bin/gochat
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gochat .
 
-test: services ## run every test with the race detector
+test: services ## run every test with the race detector, and what it distorts without
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -run '^(TestChurn|TestIdleConnectionIsSmall)$$' ./gateway
 
 check: $(TOOLS)/golangci-lint generate ## formatting, lint and generated code
 	$(TOOLS)/golangci-lint fmt --diff

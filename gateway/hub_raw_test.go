@@ -21,7 +21,7 @@ func (r *rawReader) next(t *testing.T) received {
 	if r.br == nil {
 		r.br = bufio.NewReader(r.nc)
 	}
-	_ = r.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = r.nc.SetReadDeadline(time.Now().Add(patience))
 	var head [2]byte
 	if _, err := io.ReadFull(r.br, head[:]); err != nil {
 		t.Fatal(err)

@@ -177,6 +177,7 @@ func stalled(t *testing.T, h *harness, user int) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	_ = nc.(*net.TCPConn).SetReadBuffer(4096)
 	_ = h.hub.ofUser(int64(user))[0].nc.(*net.TCPConn).SetWriteBuffer(4096)
 	t.Cleanup(func() { nc.Close() })
@@ -193,7 +194,7 @@ func TestSlowConsumerStepByStep(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *Config) {
 		c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes, c.WebSocket.QueueMaxBytes = 16<<10, 64<<10, 128<<10
-		c.WebSocket.WriteTimeout = time.Minute
+		c.WebSocket.WriteTimeout = patience
 	})
 	nc := stalled(t, h, 7)
 	c := h.hub.ofUser(7)[0]
@@ -202,7 +203,7 @@ func TestSlowConsumerStepByStep(t *testing.T) {
 	for seq := int64(1); seq <= last; seq++ {
 		begin := time.Now()
 		h.deliver(big(42, seq, 7, 8))
-		if d := time.Since(begin); d > time.Second {
+		if d := time.Since(begin); d > patience/2 { // who waits for it waits for the write timeout
 			t.Fatalf("a slow socket delayed Deliver by %s", d)
 		}
 		if r := fast.expect("message"); r.num("seq") != int(seq) {
@@ -324,7 +325,11 @@ func TestTheLaterOfJoinAndLeaveCounts(t *testing.T) {
 func TestChurn(t *testing.T) {
 	h := start(t, nil)
 	address := strings.TrimPrefix(h.url, "ws://")
-	const chunk, rounds = 500, 40
+	const chunk = 500
+	rounds := 40
+	if raceEnabled {
+		rounds = 5 // it says nothing of the memory, and takes long
+	}
 	goroutines, heap := runtime.NumGoroutine(), heapInUse()
 	errs := make(chan error, chunk)
 	for range rounds {

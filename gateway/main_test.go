@@ -60,7 +60,7 @@ func rawConnect(address string, user int) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(patience))
 	if _, err := fmt.Fprintf(nc, handshake, user); err != nil {
 		nc.Close()
 		return nil, err

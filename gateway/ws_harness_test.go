@@ -141,7 +141,7 @@ func start(t *testing.T, change func(*Config)) *harness {
 	web := httptest.NewServer(http.HandlerFunc(s.serveWS))
 	h.url = "ws" + strings.TrimPrefix(web.URL, "http")
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := s.Drain(ctx); err != nil {
 			t.Errorf("drain: %v", err)
@@ -172,7 +172,7 @@ func (r received) str(name string) string {
 
 // dial connects; status is that of a refusal before the upgrade.
 func (h *harness) dial(query string, header http.Header) (c *client, status int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, h.url+"/ws"+query, &websocket.DialOptions{HTTPHeader: header})
 	if err != nil {
@@ -200,7 +200,7 @@ func (h *harness) connect(user, session int) *client {
 
 func (c *client) send(frame string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, []byte(frame)); err != nil {
 		c.t.Fatalf("send: %v", err)
@@ -208,7 +208,7 @@ func (c *client) send(frame string) {
 }
 
 func (c *client) read() (received, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, b, err := c.ws.Read(ctx)
 	if err != nil {
@@ -282,10 +282,13 @@ func event(conversation, seq int64) *repopb.Event {
 	}
 }
 
+// patience is how long a test waits for what has to come: longer than any load lasts.
+const patience = time.Minute
+
 // until waits for a condition that another goroutine brings about.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}

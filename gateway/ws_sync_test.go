@@ -114,6 +114,7 @@ func TestSyncLooksAgainWhenTooMuchCameLive(t *testing.T) {
 func TestSyncLargerThanTheQueue(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *Config) {
+		c.WebSocket.WriteTimeout = patience
 		c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes, c.WebSocket.QueueMaxBytes = 16<<10, 32<<10, 64<<10
 	})
 	const n = 200
