@@ -39,7 +39,7 @@ func (d *deployment) metrics(t testing.TB) map[string]float64 {
 // Everything that an operator wants to see is measured, and moves with what happens.
 func TestMetricsMove(t *testing.T) {
 	t.Parallel()
-	s := deploy(t)
+	s := deploy(t, "GOCHAT_GATEWAY_RECEIPTS_EVERY=0s") // they would be deliveries too
 	a, b := register(t, s, "alice"), register(t, s, "bob")
 	chat := single(t, a, b)
 	before := s.metrics(t)
@@ -56,15 +56,20 @@ func TestMetricsMove(t *testing.T) {
 	w.until(t, "error")
 	during := s.metrics(t)
 	for name, want := range map[string]float64{
-		"gochat_gateway_connections":                           2,
-		"gochat_gateway_users":                                 2,
-		`gochat_gateway_frames_received_total{type="message"}`: 2,
-		"gochat_gateway_frames_malformed_total":                2, // an empty message, and half a frame
-		"gochat_gateway_deliveries_total":                      3, // two devices, then one: the sending one has the ack
-		"gochat_gateway_ack_seconds_count":                     2,
-		"gochat_logic_messages_admitted_total":                 2,
-		"gochat_task_persist_batch_messages_sum":               2,
-		"gochat_task_deliveries_total":                         2,
+		"gochat_gateway_connections":                                                           2,
+		"gochat_gateway_users":                                                                 2,
+		`gochat_gateway_frames_received_total{type="message"}`:                                 2,
+		"gochat_gateway_frames_malformed_total":                                                2, // an empty message, and half a frame
+		"gochat_gateway_deliveries_total":                                                      3, // two devices, then one: the sending one has the ack
+		"gochat_gateway_ack_seconds_count":                                                     2,
+		`gochat_gateway_frames_sent_total{type="message"}`:                                     3,
+		`gochat_gateway_frames_sent_total{type="ack"}`:                                         1,
+		`gochat_gateway_frames_sent_total{type="error"}`:                                       2,
+		"gochat_logic_upstream_wait_seconds_count":                                             1, // a send over HTTP does not wait there
+		"gochat_task_persist_wait_seconds_count":                                               2,
+		"gochat_logic_messages_admitted_total":                                                 2,
+		"gochat_task_persist_batch_messages_sum":                                               2,
+		"gochat_task_deliveries_total":                                                         2,
 		`gochat_http_requests_total{method="POST",route="/api/v1/messages/send",status="200"}`: 1,
 		`gochat_http_request_seconds_count{method="POST",route="/api/v1/messages/send"}`:       1,
 	} {
@@ -81,6 +86,7 @@ func TestMetricsMove(t *testing.T) {
 	}
 	for _, name := range []string{ // what is there from the start, at rest at 0
 		"gochat_bus_depth_records", "gochat_bus_oldest_seconds", "gochat_gateway_queued_bytes", "gochat_gateway_dropped_total",
+		"gochat_gateway_order_total",
 		"gochat_bus_dead_records_total", "gochat_repo_write_queue_length", "gochat_http_in_flight_requests",
 	} {
 		if got, ok := during[name]; !ok || got != 0 {

@@ -31,10 +31,21 @@ type outFrame struct {
 	seq          int64
 	receiver     int64 // of a one-to-one message
 	class        class
+	kind         wire.SentType
 	private      bool // a copy for its receiver alone: it waits for no suspension
 }
 
-func controlFrame(payload []byte) *outFrame { return &outFrame{wire: wire.Seal(payload)} }
+func controlFrame(payload []byte) *outFrame {
+	sealed := wire.Seal(payload)
+	return &outFrame{wire: sealed, kind: wire.SentTypeOf(sealed)}
+}
+
+// frameIn is a frame of a conversation.
+func frameIn(conversation int64, class class, payload []byte) *outFrame {
+	f := controlFrame(payload)
+	f.conversation, f.class = conversation, class
+	return f
+}
 
 // conn is one socket. At rest it is this struct, one reading goroutine and
 // what the libraries hold; everything else exists only while it is used.
@@ -200,6 +211,8 @@ func (c *conn) slowLocked() bool {
 // take appends up to room bytes of frames to b and removes them from the queue;
 // once it is empty, the marks of what was left out follow.
 func (c *conn) take(b []byte, room int) []byte {
+	var taken [wire.SentTypes]int
+	defer c.hub.metrics.sent(&taken)
 	for {
 		for q := c.queue; q.len() > 0; q.head++ {
 			f := q.frames[q.head]
@@ -207,6 +220,7 @@ func (c *conn) take(b []byte, room int) []byte {
 				return b
 			}
 			b = append(b, f.wire...)
+			taken[f.kind]++
 			c.queued -= len(f.wire)
 			q.frames[q.head] = nil
 		}
@@ -215,7 +229,9 @@ func (c *conn) take(b []byte, room int) []byte {
 			return b
 		}
 		for conversation, seq := range c.behind {
-			c.append(&outFrame{wire: wire.Seal(wire.AppendBehind(wire.NewText(128), conversation, seq)), conversation: conversation, seq: seq, class: classEvent})
+			f := frameIn(conversation, classEvent, wire.AppendBehind(wire.NewText(128), conversation, seq))
+			f.seq = seq
+			c.append(f)
 		}
 		c.behind = nil
 	}

@@ -169,10 +169,8 @@ func frameOf(v *gatewaypb.Delivery) *outFrame {
 	case *gatewaypb.Delivery_Read:
 		return readFrame(b.Read)
 	case *gatewaypb.Delivery_Typing:
-		return &outFrame{
-			wire:         wire.Seal(wire.AppendTyping(wire.NewText(128), b.Typing.GetConversationId(), b.Typing.GetUserId())),
-			conversation: b.Typing.GetConversationId(), class: classSoft,
-		}
+		conversation := b.Typing.GetConversationId()
+		return frameIn(conversation, classSoft, wire.AppendTyping(wire.NewText(128), conversation, b.Typing.GetUserId()))
 	case *gatewaypb.Delivery_Delivered:
 		return deliveredFrame(b.Delivered)
 	case *gatewaypb.Delivery_Hidden:
@@ -182,10 +180,8 @@ func frameOf(v *gatewaypb.Delivery) *outFrame {
 }
 
 func eventFrame(e *repopb.Event) *outFrame {
-	f := &outFrame{
-		wire:         wire.Seal(wire.AppendEntry(wire.NewText(384+len(e.GetContent())*9/8), e)),
-		conversation: e.GetConversationId(), seq: e.GetSeq(), class: classEvent,
-	}
+	f := frameIn(e.GetConversationId(), classEvent, wire.AppendEntry(wire.NewText(384+len(e.GetContent())*9/8), e))
+	f.seq = e.GetSeq()
 	if e.GetKind() == repopb.EventKind_EVENT_KIND_MESSAGE {
 		f.receiver = e.GetPeerId()
 	}
@@ -193,24 +189,15 @@ func eventFrame(e *repopb.Event) *outFrame {
 }
 
 func readFrame(p *repopb.ReadPointer) *outFrame {
-	return &outFrame{
-		wire:         wire.Seal(wire.AppendPointer(wire.NewText(128), "read", p.GetConversationId(), p.GetUserId(), p.GetSeq())),
-		conversation: p.GetConversationId(), class: classRead,
-	}
+	return frameIn(p.GetConversationId(), classRead, wire.AppendPointer(wire.NewText(128), "read", p.GetConversationId(), p.GetUserId(), p.GetSeq()))
 }
 
 func deliveredFrame(p *repopb.DeliveredPointer) *outFrame {
-	return &outFrame{
-		wire:         wire.Seal(wire.AppendPointer(wire.NewText(128), "delivered", p.GetConversationId(), p.GetUserId(), p.GetSeq())),
-		conversation: p.GetConversationId(), class: classRead,
-	}
+	return frameIn(p.GetConversationId(), classRead, wire.AppendPointer(wire.NewText(128), "delivered", p.GetConversationId(), p.GetUserId(), p.GetSeq()))
 }
 
 func hiddenFrame(v *repopb.Hidden) *outFrame {
-	return &outFrame{
-		wire:         wire.Seal(wire.AppendObject(wire.NewText(160), "event", "", wire.HiddenOf(v))),
-		conversation: v.GetConversationId(), class: classRead,
-	}
+	return frameIn(v.GetConversationId(), classRead, wire.AppendObject(wire.NewText(160), "event", "", wire.HiddenOf(v)))
 }
 
 func (d *delivering) toUsers(f *outFrame, userIDs []int64, except int64) {

@@ -24,6 +24,7 @@ type hubMetrics struct {
 	deliveries  prometheus.Counter
 	ackSeconds  prometheus.Histogram
 	frames      [wire.Types]prometheus.Counter
+	written     [wire.SentTypes]prometheus.Counter
 	malformed   prometheus.Counter
 	limited     prometheus.Counter
 	dropped     [dropSteps]prometheus.Counter
@@ -71,14 +72,27 @@ func newHubMetrics(h *Hub, reg prometheus.Registerer) *hubMetrics {
 	for t := range m.frames {
 		m.frames[t] = frames.WithLabelValues(wire.Type(t).String()) //nolint:gosec // below wire.Types
 	}
+	written := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gochat_gateway_frames_sent_total", Help: "Frames to clients by type."}, []string{"type"})
+	for t := range m.written {
+		m.written[t] = written.WithLabelValues(wire.SentType(t).String()) //nolint:gosec // below wire.SentTypes
+	}
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gochat_gateway_dropped_total", Help: "What slow sockets were spared, by step: soft, body, socket."}, []string{"step"})
 	for i, step := range [dropSteps]string{"soft", "body", "socket"} {
 		m.dropped[i] = dropped.WithLabelValues(step)
 	}
 	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gochat_gateway_queued_bytes", Help: "Frames waiting to be written."},
 		func() float64 { return float64(h.queuedBytes()) })
-	reg.MustRegister(m.connections, m.users, m.deliveries, m.ackSeconds, m.malformed, m.limited, m.closes, frames, dropped, queued)
+	reg.MustRegister(m.connections, m.users, m.deliveries, m.ackSeconds, m.malformed, m.limited, m.closes, frames, written, dropped, queued)
 	return m
+}
+
+// sent counts frames that are about to be written.
+func (m *hubMetrics) sent(frames *[wire.SentTypes]int) {
+	for t, n := range frames {
+		if n > 0 {
+			m.written[t].Add(float64(n))
+		}
+	}
 }
 
 // closed counts a close; codes are the contract's, so the label is bounded.

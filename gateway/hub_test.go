@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/gateway/internal/wire"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -168,6 +171,13 @@ func TestEveryBody(t *testing.T) {
 		t.Errorf("%s", r.Data)
 	}
 	c.nothing()
+	for kind, want := range map[string]float64{"hello": 1, "read": 1, "event": 2, "pong": 1, "message": 0} {
+		for typ, counter := range h.hub.metrics.written {
+			if got := testutil.ToFloat64(counter); wire.SentType(typ).String() == kind && got != want {
+				t.Errorf("%v frames of type %s were counted, want %v", got, kind, want)
+			}
+		}
+	}
 }
 
 // stalled is a client that greets and then reads nothing, with a small window.

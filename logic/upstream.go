@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/logic/logicpb"
@@ -46,6 +47,7 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 		senders[i].ConversationId, senders[i].UserId = m.GetConversationId(), m.GetSenderId()
 		request.Senders[i] = &senders[i]
 	}
+	s.observeWait(batch)
 	states, err := s.repo.CheckSenders(ctx, request)
 	if err != nil {
 		return err
@@ -78,6 +80,20 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 	}
 	s.answer(ctx, refusals)
 	return nil
+}
+
+// observeWait notes how long the oldest of a batch has waited.
+func (s *Service) observeWait(batch []bus.Record) {
+	oldest := int64(0)
+	for _, r := range batch {
+		received := r.Message.(*logicpb.Upstream).GetOrigin().GetReceivedAt() // the topic's type
+		if received != 0 && (oldest == 0 || received < oldest) {
+			oldest = received
+		}
+	}
+	if oldest != 0 {
+		s.metrics.waited.Observe(time.Since(time.UnixMicro(oldest)).Seconds())
+	}
 }
 
 // answer hands refusals to their origins.

@@ -16,6 +16,7 @@ type metrics struct {
 	persisted, batches atomic.Int64 // for the Stats RPC
 
 	batchMessages prometheus.Histogram
+	waitSeconds   prometheus.Histogram
 	storeSeconds  prometheus.Histogram
 	ackSeconds    prometheus.Histogram
 	refusals      *prometheus.CounterVec
@@ -33,6 +34,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		batchMessages: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "gochat_task_persist_batch_messages", Help: "Messages in one transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 12),
+		}),
+		waitSeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "gochat_task_persist_wait_seconds", Help: "How long the oldest message of a batch had waited to be stored since its reception.",
+			Buckets: prometheus.ExponentialBuckets(0.000125, 2, 17),
 		}),
 		storeSeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "gochat_task_persist_store_seconds", Help: "Time of storing one batch.",
@@ -66,6 +71,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"topic"}),
 	}
 	return m
+}
+
+// waited notes how long the oldest of a batch has waited.
+func (m *metrics) waited(origins []*gatewaypb.Origin) {
+	oldest := int64(0)
+	for _, o := range origins {
+		if received := o.GetReceivedAt(); received != 0 && (oldest == 0 || received < oldest) {
+			oldest = received
+		}
+	}
+	if oldest != 0 {
+		m.waitSeconds.Observe(time.Since(time.UnixMicro(oldest)).Seconds())
+	}
 }
 
 func (m *metrics) stored(messages int, took time.Duration) {

@@ -68,6 +68,7 @@ func (p *persister) create(ctx context.Context, in persistBatch) (*repopb.Create
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.callTimeout)
 	defer cancel()
+	p.metrics.waited(in.origins)
 	start := time.Now()
 	stored, err := p.repo.CreateMessages(ctx, &repopb.CreateMessagesRequest{Messages: in.messages, PushOutbox: p.push != nil})
 	if err != nil {
