@@ -24,8 +24,8 @@ func TestProtocolPage(t *testing.T) {
 		vars: map[string]any{
 			"alice_token": alice.token, "alice_id": alice.id, "bob_id": bob.id, "chat": single(t, alice, bob),
 		},
-		bob:     bob,
-		sockets: map[string]*socket{"alice": s.dial(t, nil), "bob": bob.dial(t)},
+		accounts: map[string]*account{"alice": alice, "bob": bob},
+		sockets:  map[string]*socket{"alice": s.dial(t, nil), "bob": bob.dial(t)},
 	}
 	blocks := regexp.MustCompile("(?s)```dialogue\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	lines := 0
@@ -35,53 +35,105 @@ func TestProtocolPage(t *testing.T) {
 			lines++
 		}
 	}
-	if lines < 20 {
+	if lines < 45 {
 		t.Errorf("the page has only %d lines of dialogue", lines)
 	}
 }
 
-// dialogue plays lines of "name> frame" and "name< frame".
+// dialogue plays lines of "name> frame", "name< frame", "name! METHOD path body" and "name= answer".
 type dialogue struct {
-	vars    map[string]any
-	bob     *account
-	sockets map[string]*socket
+	vars     map[string]any
+	accounts map[string]*account
+	sockets  map[string]*socket
+	answer   any // of the last call
 }
 
 func (d *dialogue) play(t *testing.T, line string) {
 	t.Helper()
-	i := strings.IndexAny(line, "<>")
+	i := strings.IndexAny(line, "<>!=")
 	if i < 0 {
 		t.Fatalf("not a line of a dialogue: %s", line)
 	}
-	if d.sockets[line[:i]] == nil && line[:i] == "bob_again" { // a connection that comes later
-		d.sockets["bob_again"] = d.bob.dial(t)
+	name, rest := line[:i], strings.TrimSpace(line[i+1:])
+	switch line[i] {
+	case '>':
+		d.socket(t, name).send(t, d.filled(t, line, rest))
+	case '<':
+		d.expect(t, line, rest, d.receive(t, d.socket(t, name)))
+	case '!':
+		method, rest, _ := strings.Cut(rest, " ")
+		path, body, _ := strings.Cut(rest, " ")
+		d.call(t, line, d.accounts[name], method, path, body)
+	case '=':
+		d.expect(t, line, rest, d.answer)
 	}
-	w := d.sockets[line[:i]]
-	var pattern any
-	if err := json.Unmarshal([]byte(line[i+1:]), &pattern); err != nil {
-		t.Fatalf("%s: %v", line, err)
+}
+
+// socket returns a named connection: "bob_again" is one that Bob opens when he first uses it.
+func (d *dialogue) socket(t *testing.T, name string) *socket {
+	t.Helper()
+	if d.sockets[name] == nil {
+		owner, _, _ := strings.Cut(name, "_")
+		d.sockets[name] = d.accounts[owner].dial(t)
 	}
-	if line[i] == '>' {
-		raw, err := json.Marshal(d.fill(pattern))
+	return d.sockets[name]
+}
+
+// receive returns the next frame but those that may come at any moment.
+func (d *dialogue) receive(t *testing.T, w *socket) any {
+	t.Helper()
+	for {
+		_, raw, err := w.conn.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.send(t, string(raw))
-		return
+		var got any
+		var f frame
+		if err := errors.Join(json.Unmarshal(raw, &got), json.Unmarshal(raw, &f)); err != nil {
+			t.Fatal(err)
+		}
+		covered.received(f)
+		if f.Type != "delivered" {
+			return got
+		}
 	}
-	_, raw, err := w.conn.Read(t.Context())
-	if err != nil {
+}
+
+func (d *dialogue) call(t *testing.T, line string, who *account, method, path, body string) {
+	t.Helper()
+	for name, value := range d.vars {
+		path = strings.ReplaceAll(path, "$"+name, fmt.Sprint(value))
+	}
+	var request any
+	if body != "" {
+		request = json.RawMessage(d.filled(t, line, body))
+	}
+	status, answer := who.try(t, method, path, request)
+	if status >= 300 {
+		t.Fatalf("%s: %d %v", line, status, answer)
+	}
+	d.answer = map[string]any(answer)
+}
+
+func (d *dialogue) expect(t *testing.T, line, pattern string, got any) {
+	t.Helper()
+	var p any
+	if err := json.Unmarshal([]byte(pattern), &p); err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
-	var got any
-	var f frame
-	if err := errors.Join(json.Unmarshal(raw, &got), json.Unmarshal(raw, &f)); err != nil {
+	if err := d.match(p, got); err != nil {
+		t.Fatalf("the page says %s\nthe server %s\n%v", line, mustJSON(t, got), err)
+	}
+}
+
+// filled is a pattern with its values.
+func (d *dialogue) filled(t *testing.T, line, pattern string) string {
+	t.Helper()
+	var p any
+	if err := json.Unmarshal([]byte(pattern), &p); err != nil {
 		t.Fatalf("%s: %v", line, err)
 	}
-	covered.received(f)
-	if err := d.match(pattern, got); err != nil {
-		t.Fatalf("the page says %s\nthe server %s\n%v", line, raw, err)
-	}
+	return mustJSON(t, d.fill(p))
 }
 
 // fill replaces "$name" by its value, in keys too.
@@ -98,6 +150,12 @@ func (d *dialogue) fill(v any) any {
 				k = fmt.Sprint(d.vars[name])
 			}
 			filled[k] = d.fill(e)
+		}
+		return filled
+	case []any:
+		filled := make([]any, len(v))
+		for i, e := range v {
+			filled[i] = d.fill(e)
 		}
 		return filled
 	}
@@ -131,6 +189,17 @@ func (d *dialogue) match(pattern, got any) error {
 			}
 			if err := d.match(e, v); err != nil {
 				return fmt.Errorf("%s: %w", k, err)
+			}
+		}
+		return nil
+	case []any:
+		list, ok := got.([]any)
+		if !ok || len(list) != len(p) {
+			return fmt.Errorf("want %d values, got %v", len(p), got)
+		}
+		for i, e := range p {
+			if err := d.match(e, list[i]); err != nil {
+				return fmt.Errorf("%d: %w", i, err)
 			}
 		}
 		return nil
