@@ -8,11 +8,15 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gochat-im/gochat/bench/internal/rawws"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 // options are the flags that every measurement has.
@@ -33,7 +37,8 @@ func Command() *cobra.Command {
 Without --url each measurement starts a server of its own on a free port with a
 temporary data folder, and also tells what that server used of processor and
 memory. With --url it works against a server that runs: accounts are registered
-through the API, so registration must be open and the limits high.`,
+through the API, so registration must be open. The default limits are made for
+people and end such a run early: raise those that docs/benchmarks.md names.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -59,7 +64,16 @@ func (o *options) measure(cmd *cobra.Command, f func(ctx context.Context) (*repo
 	defer stop()
 	r, err := f(ctx)
 	if err != nil {
-		return fmt.Errorf("bench %s: %w", cmd.Name(), err)
+		return fmt.Errorf("bench %s: %w%s", cmd.Name(), err, limitHint(err))
 	}
 	return r.write(cmd.OutOrStdout(), o.JSON)
+}
+
+// limitHint says what to do about a server whose limits end a measurement.
+func limitHint(err error) string {
+	if !gochat.IsCode(err, gochat.CodeRateLimited) && !errors.Is(err, rawws.ErrLimited) {
+		return ""
+	}
+	return "\nThis is a limit of the server under test, no measurement of its speed: raise gateway.limits there" +
+		" (docs/benchmarks.md lists the settings), or leave --url away to measure a server of the bench's own."
 }

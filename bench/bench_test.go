@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,22 +15,40 @@ func TestSequenceCounts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		seen                        []int64
-		last                        int64
+		first, last                 int64
 		lost, duplicated, reordered int64
 	}{
-		"in order":        {[]int64{4, 5, 6}, 6, 0, 0, 0},
-		"a hole":          {[]int64{1, 2, 5}, 5, 2, 0, 0},
-		"the end missing": {[]int64{1, 2}, 4, 2, 0, 0},
-		"twice":           {[]int64{1, 2, 2, 1}, 2, 0, 2, 0},
-		"swapped":         {[]int64{1, 3, 2, 4}, 4, 0, 0, 1},
-		"late, and again": {[]int64{1, 3, 2, 2}, 3, 0, 1, 1},
+		"in order":              {[]int64{4, 5, 6}, 4, 6, 0, 0, 0},
+		"a hole":                {[]int64{1, 2, 5}, 1, 5, 2, 0, 0},
+		"the beginning missing": {[]int64{3, 4}, 1, 4, 2, 0, 0},
+		"the end missing":       {[]int64{1, 2}, 1, 4, 2, 0, 0},
+		"nothing seen":          {nil, 3, 5, 3, 0, 0},
+		"nothing sent":          {nil, 0, 0, 0, 0, 0},
+		"twice":                 {[]int64{1, 2, 2, 1}, 1, 2, 0, 2, 0},
+		"swapped":               {[]int64{1, 3, 2, 4}, 1, 4, 0, 0, 1},
+		"swapped at once":       {[]int64{4, 1, 3}, 1, 4, 1, 0, 2},
+		"late, and again":       {[]int64{1, 3, 2, 2}, 1, 3, 0, 1, 1},
 	} {
 		var s sequence
 		for _, seq := range c.seen {
 			s.see(seq)
 		}
-		if s.Lost(c.last) != c.lost || s.Duplicated != c.duplicated || s.Reordered != c.reordered || s.Received != int64(len(c.seen)) {
-			t.Errorf("%s: %+v, lost %d", name, s, s.Lost(c.last))
+		if lost := s.Lost(c.first, c.last); lost != c.lost || s.Duplicated != c.duplicated || s.Reordered != c.reordered || s.Received != int64(len(c.seen)) {
+			t.Errorf("%s: %+v, lost %d", name, s, lost)
+		}
+	}
+}
+
+func TestLimitsOfTheServerAreNamed(t *testing.T) {
+	t.Parallel()
+	for frame, want := range map[string]bool{
+		`{"type":"error","data":{"client_msg_id":"1","code":1007,"message":"too many messages"}}`: true,
+		`{"type":"error","data":{"client_msg_id":"1","code":1001,"message":"content: is empty"}}`: false,
+	} {
+		var r refusals
+		r.note([]byte(frame))
+		if hint := limitHint(fmt.Errorf("send: %w", r.err())); (hint != "") != want {
+			t.Errorf("%s: %q", frame, hint)
 		}
 	}
 }

@@ -77,8 +77,8 @@ func heartbeats(ctx context.Context, conns []*rawws.Conn, interval time.Duration
 
 // sequence checks the seqs that one receiver sees of one conversation.
 type sequence struct {
-	last    int64
-	missing map[int64]struct{}
+	first, last int64 // lowest and highest seen; 0: none
+	missing     map[int64]struct{}
 
 	Received, Duplicated, Reordered int64
 }
@@ -86,16 +86,15 @@ type sequence struct {
 func (s *sequence) see(seq int64) {
 	s.Received++
 	switch {
-	case seq == s.last+1 || s.last == 0:
-		s.last = seq
+	case s.last == 0:
+		s.first, s.last = seq, seq
 	case seq > s.last:
-		if s.missing == nil {
-			s.missing = map[int64]struct{}{}
-		}
-		for m := s.last + 1; m < seq && len(s.missing) < 1<<20; m++ {
-			s.missing[m] = struct{}{}
-		}
+		s.miss(s.last+1, seq)
 		s.last = seq
+	case seq < s.first:
+		s.miss(seq+1, s.first)
+		s.first = seq
+		s.Reordered++
 	default:
 		if _, late := s.missing[seq]; late {
 			delete(s.missing, seq)
@@ -106,14 +105,26 @@ func (s *sequence) see(seq int64) {
 	}
 }
 
-// Lost is how many of 1 to last have not been seen, last being the highest seq
-// that the conversation has.
-func (s *sequence) Lost(last int64) int64 {
-	lost := int64(len(s.missing))
-	if s.last < last {
-		lost += last - s.last
+// miss notes that the seqs from from up to, not including, to have not come.
+func (s *sequence) miss(from, to int64) {
+	if s.missing == nil && from < to {
+		s.missing = map[int64]struct{}{}
 	}
-	return lost
+	for seq := from; seq < to && len(s.missing) < 1<<20; seq++ {
+		s.missing[seq] = struct{}{}
+	}
+}
+
+// Lost is how many of first to last have not been seen, those being the lowest
+// and the highest seq that were acknowledged.
+func (s *sequence) Lost(first, last int64) int64 {
+	if s.last == 0 {
+		if last == 0 {
+			return 0
+		}
+		return last - first + 1
+	}
+	return int64(len(s.missing)) + max(s.first-first, 0) + max(last-s.last, 0)
 }
 
 // waitUntil waits for a condition; false when it did not come true in time.

@@ -227,11 +227,7 @@ func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, took, cpu, m
 			return fmt.Errorf("a member's connection: %w", one.err)
 		}
 		delivered += one.seen.Received
-		if one.seen.last == 0 {
-			lost += acked
-		} else {
-			lost += one.seen.Lost(last)
-		}
+		lost += one.seen.Lost(first, last)
 		duplicated += one.seen.Duplicated
 		reordered += one.seen.Reordered
 		behind += one.behind

@@ -149,11 +149,7 @@ func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, took, cpu
 		acked += s.acked
 		unanswered += s.sent.Load() - s.acked
 		delivered += p.seen.Received
-		if p.seen.last == 0 {
-			lost += s.acked
-		} else {
-			lost += p.seen.Lost(s.lastSeq)
-		}
+		lost += p.seen.Lost(s.firstAt, s.lastSeq)
 		duplicated += p.seen.Duplicated
 		reordered += p.seen.Reordered
 		behind += p.behind

@@ -12,12 +12,14 @@ import (
 
 	"github.com/gochat-im/gochat/bench/internal/latency"
 	"github.com/gochat-im/gochat/bench/internal/rawws"
+	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
 var (
 	keySeq         = []byte(`"seq":`)
 	keyClientMsgID = []byte(`"client_msg_id":"`)
 	keyContent     = []byte(`"content":"`)
+	keyCode        = []byte(`"code":`)
 )
 
 // sender sends on one connection and counts the acks. The time of sending is
@@ -198,5 +200,9 @@ func (r *refusals) err() error {
 	if r.first == "" {
 		return nil
 	}
-	return fmt.Errorf("the server refused: %s", r.first)
+	err := fmt.Errorf("the server refused: %s", r.first)
+	if code, _ := rawws.Number([]byte(r.first), keyCode); code == int64(gochat.CodeRateLimited) {
+		return errors.Join(err, rawws.ErrLimited)
+	}
+	return err
 }

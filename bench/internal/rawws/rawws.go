@@ -72,12 +72,18 @@ func (c *Conn) handshake(host, path, token string) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	resp.Body.Close()
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return fmt.Errorf("handshake: %w", ErrLimited)
+	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("handshake: refused with %s", resp.Status)
 	}
 	c.r = end + 4
 	return nil
 }
+
+// ErrLimited is the answer to a handshake that the server's limits refused.
+var ErrLimited = errors.New("refused as one too many")
 
 // ErrClosed is the answer to a read after the server's close frame.
 var ErrClosed = errors.New("closed by the server")

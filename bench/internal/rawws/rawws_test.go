@@ -163,3 +163,15 @@ func TestScan(t *testing.T) {
 		t.Error("types")
 	}
 }
+
+func TestLimitedHandshake(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	t.Cleanup(server.Close)
+	conn, err := rawws.Dial(t.Context(), strings.TrimPrefix(server.URL, "http://"), "/ws", "token", 1<<10)
+	if conn != nil || !errors.Is(err, rawws.ErrLimited) {
+		t.Errorf("%v, %v", conn, err)
+	}
+}
