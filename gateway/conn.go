@@ -57,7 +57,9 @@ type conn struct {
 	addr string          // set while the socket counts against its address as not authenticated
 
 	// The reading goroutine's own.
-	early      []byte // read by the HTTP server before the upgrade
+	unread     []byte  // read from the network, and not yet by the library
+	chunk      *[]byte // that unread lies in, of chunkPool; nil: none
+	more       bool    // the last read filled its buffer
 	frames     limit.Bucket
 	minute     int64
 	malformed  int32

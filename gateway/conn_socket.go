@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// The library's buffers: frames of clients are small, and it writes nothing
-// but control frames.
+// The library's buffers, which a connection holds at rest: it reads a ping into
+// its own, and writes nothing but control frames.
 const (
-	readBuffer  = 512
+	readBuffer  = 64
 	writeBuffer = 128
 )
+
+// chunkPool has the buffers for what is longer, held while there is something in them.
+var chunkPool = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 
 // socket is conn as the library's net.Conn. What the library writes (a pong,
 // or a close frame, which conn sends itself) goes through conn's queue, so that
@@ -21,13 +25,36 @@ const (
 type socket conn
 
 func (s *socket) Read(p []byte) (int, error) {
-	if len(s.early) > 0 {
-		n := copy(p, s.early)
-		if s.early = s.early[n:]; len(s.early) == 0 {
-			s.early = nil
-		}
-		return n, nil
+	if len(s.unread) == 0 && !s.more {
+		n, err := s.receive(p)
+		s.more = n == len(p)
+		return n, err
 	}
+	if len(s.unread) == 0 {
+		s.chunk = chunkPool.Get().(*[]byte)
+		n, err := s.receive(*s.chunk)
+		s.unread, s.more = (*s.chunk)[:n], n == len(*s.chunk)
+		if err != nil {
+			s.dropChunk()
+			return 0, err
+		}
+	}
+	n := copy(p, s.unread)
+	if s.unread = s.unread[n:]; len(s.unread) == 0 {
+		s.dropChunk()
+	}
+	return n, nil
+}
+
+func (s *socket) dropChunk() {
+	if s.chunk != nil {
+		chunkPool.Put(s.chunk)
+	}
+	s.chunk, s.unread = nil, nil
+}
+
+// receive reads from the network.
+func (s *socket) receive(p []byte) (int, error) {
 	n, err := s.nc.Read(p)
 	if err != nil {
 		s.readFailed = true
@@ -59,8 +86,13 @@ func (s *socket) SetWriteDeadline(time.Time) error { return nil }
 // HTTP server's.
 type hijacker struct {
 	http.ResponseWriter
-	c *conn
+	c      *conn
+	reader *bufio.Reader // the library's
 }
+
+// settle takes the library's reader off the bytes that it looked for before the
+// upgrade; conn has kept them.
+func (h *hijacker) settle() { h.reader.Reset((*socket)(h.c)) }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
@@ -69,7 +101,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	if n := rw.Reader.Buffered(); n > 0 {
 		b, _ := rw.Peek(n)
-		h.c.early = append([]byte(nil), b...)
+		h.c.unread = append([]byte(nil), b...)
 	}
 	if own, ok := nc.(refusalConn); ok {
 		nc = own.TCPConn
@@ -79,5 +111,6 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		h.c.raw, _ = sc.SyscallConn()
 	}
 	s := (*socket)(h.c)
-	return s, bufio.NewReadWriter(bufio.NewReaderSize(s, readBuffer), bufio.NewWriterSize(s, writeBuffer)), nil
+	h.reader = bufio.NewReaderSize(s, readBuffer)
+	return s, bufio.NewReadWriter(h.reader, bufio.NewWriterSize(s, writeBuffer)), nil
 }

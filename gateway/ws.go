@@ -54,7 +54,8 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		c.addr = address
 		c.authBy = now + s.cfg.WebSocket.AuthTimeout.Milliseconds()
 	}
-	ws, err := websocket.Accept(&hijacker{ResponseWriter: w, c: c}, r, &websocket.AcceptOptions{
+	upgrade := &hijacker{ResponseWriter: w, c: c}
+	ws, err := websocket.Accept(upgrade, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // mayConnect did
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPongReceived:     func(context.Context, []byte) { c.confirm() },
@@ -64,6 +65,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		s.readers.Done()
 		return
 	}
+	upgrade.settle()
 	ws.SetReadLimit(strangerFrameBytes)
 	s.hub.add(c)
 	s.hub.wheel.add(c, now) // it says when to come again
