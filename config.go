@@ -46,11 +46,6 @@ type Config struct {
 	Task            task.Config         `koanf:"task"`
 }
 
-// RolesConfig says which roles run in this process.
-type RolesConfig struct {
-	Run []string `koanf:"run"`
-}
-
 // LogConfig shapes the log on standard error.
 type LogConfig struct {
 	Level  string `koanf:"level"`
@@ -63,8 +58,6 @@ type DeliveryConfig struct {
 	LargeGroupThreshold int `koanf:"large_group_threshold"`
 }
 
-var allRoles = []string{"gateway", "logic", "repo", "task"}
-
 func defaultConfig() Config {
 	return Config{
 		Listen:          ":8080",
@@ -74,7 +67,7 @@ func defaultConfig() Config {
 		Store:           repo.StoreSQLite,
 		Bus:             "embedded",
 		Cache:           "embedded",
-		Roles:           RolesConfig{Run: allRoles},
+		Roles:           defaultRolesConfig(),
 		Log:             LogConfig{Level: "info", Format: "text"},
 		EmbeddedBus:     embedded.DefaultConfig(),
 		Redis:           redis.DefaultConfig(),
@@ -94,7 +87,7 @@ func (c Config) validate() error {
 	for _, a := range []struct {
 		setting, value string
 		optional       bool
-	}{{"listen", c.Listen, false}, {"private_listen", c.PrivateListen, true}} {
+	}{{"listen", c.Listen, !c.Roles.local("gateway")}, {"private_listen", c.PrivateListen, true}} {
 		if a.value == "" && a.optional {
 			continue
 		}
@@ -120,7 +113,7 @@ func (c Config) validate() error {
 			return fmt.Errorf("%s: %q is not one of %s", choice.setting, choice.value, strings.Join(choice.known, ", "))
 		}
 	}
-	if err := c.Roles.validate(); err != nil {
+	if err := c.validateRoles(); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
@@ -152,23 +145,6 @@ func (c Config) validate() error {
 	if c.Store == repo.StorePostgres {
 		if err := c.Postgres.Validate(); err != nil {
 			return fmt.Errorf("postgres.%w", err)
-		}
-	}
-	return nil
-}
-
-func (c RolesConfig) validate() error {
-	for _, r := range c.Run {
-		if r != "all" && !slices.Contains(allRoles, r) {
-			return fmt.Errorf("roles.run: %q is not one of all, %s", r, strings.Join(allRoles, ", "))
-		}
-	}
-	if slices.Contains(c.Run, "all") {
-		return nil
-	}
-	for _, r := range allRoles {
-		if !slices.Contains(c.Run, r) {
-			return fmt.Errorf("roles.run: role %q runs neither here nor elsewhere: this version runs all roles in one process", r)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
@@ -31,15 +32,39 @@ import (
 // listeners are the sockets that serve opened before it built the graph, so
 // that a taken port is told before anything is migrated or generated.
 type listeners struct {
-	public  net.Listener
+	public  net.Listener // nil: no gateway here
 	private net.Listener // nil: none
+	roles   net.Listener // nil: no other process reaches this one
 }
 
-// roles is the graph of the four roles in one process, with their bus.
+// process is the graph of one process. Its parts start in this order, and stop in the opposite one. Starting gives up when
+// ctx ends.
+func process(ctx context.Context, cfg Config, dir *datadir.Dir, log *slog.Logger, on listeners) fx.Option {
+	opts := []fx.Option{
+		roles(cfg, dir, log), //nolint:contextcheck // what it opens is the process's, not the start's
+		private(cfg, on), waitForPeers(ctx, cfg), agree(ctx, cfg), startBus(cfg),
+		adminSocket(dir.AdminSocket()), //nolint:contextcheck // calls have their own
+	}
+	if on.roles != nil {
+		opts = append(opts, port(on.roles))
+	}
+	if cfg.Roles.local("gateway") && on.public != nil {
+		if cfg.Cache != "embedded" {
+			opts = append(opts, join(ctx, cfg, on.roles))
+		}
+		opts = append(opts, public(cfg, on.public))
+	}
+	return fx.Options(opts...)
+}
+
+// roles provides the roles of this process, and the way to those that it has an address of.
 func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
-	cfg.Logic.KeyDir = dir.Keys()
-	return fx.Options(
-		fx.StartTimeout(cfg.ShutdownTimeout),
+	if cfg.Logic.KeyDir == "" {
+		cfg.Logic.KeyDir = dir.Keys()
+	}
+	r := cfg.Roles
+	opts := []fx.Option{
+		fx.StartTimeout(cfg.ShutdownTimeout + r.Wait),
 		fx.StopTimeout(cfg.ShutdownTimeout),
 		fx.WithLogger(func() fxevent.Logger { return fxevent.NopLogger }),
 		fx.Supply(log),
@@ -51,30 +76,77 @@ func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
 			},
 		),
 		sharing(cfg),
-		repo.Local(cfg.Repo),
-		gateway.Local(cfg.Gateway),
-		logic.Local(cfg.Logic),
-		task.Local(cfg.Task),
-		// Consumers subscribe while they are built, so the bus starts after all of them and stops before any.
-		fx.Invoke(func(lc fx.Lifecycle, b bus.Bus, _ logicpb.LogicServiceServer, _ taskpb.TaskServiceServer) {
-			lc.Append(fx.StartStopHook(b.Start, b.Stop))
-		}),
-	)
+	}
+	if r.crosses() {
+		opts = append(opts, trust(r))
+	}
+	if r.local("repo") {
+		opts = append(opts, repo.Local(cfg.Repo))
+	} else if r.Repo.Address != "" {
+		opts = append(opts, repo.Remote(r.Repo.Address, r.needs("repo")))
+	}
+	if r.local("logic") {
+		opts = append(opts, logic.Local(cfg.Logic))
+	} else if r.Logic.Address != "" {
+		opts = append(opts, logic.Remote(r.Logic.Address, r.needs("logic")))
+	}
+	if r.local("task") {
+		opts = append(opts, task.Local(cfg.Task))
+	} else if r.Task.Address != "" {
+		opts = append(opts, task.Remote(r.Task.Address, false))
+	}
+	if r.local("gateway") {
+		opts = append(opts, gateway.Local(cfg.Gateway, cfg.Cache != "embedded"))
+	} else if r.talk() > 0 {
+		opts = append(opts, gateway.Remote())
+	}
+	return fx.Options(opts...)
+}
+
+// startBus starts the bus after those that subscribe, which they do while they are built, and stops it before any.
+func startBus(cfg Config) fx.Option {
+	if cfg.Roles.talk() == 0 {
+		return fx.Options()
+	}
+	type consumers struct {
+		fx.In
+		Logic *logic.Service `optional:"true"`
+		Task  *task.Service  `optional:"true"`
+	}
+	return fx.Invoke(func(lc fx.Lifecycle, b bus.Bus, _ consumers) {
+		lc.Append(fx.StartStopHook(b.Start, b.Stop))
+	})
 }
 
 // adminApp is the roles without listeners: a server for one command of the operator.
 func adminApp(cfg Config, dir *datadir.Dir) *fx.App {
-	return fx.New(roles(cfg, dir, slog.New(slog.DiscardHandler)), adminSocket(dir.AdminSocket()))
+	return fx.New(process(context.Background(), cfg, dir, slog.New(slog.DiscardHandler), listeners{}))
+}
+
+// services are the contracts that this process runs or reaches.
+type services struct {
+	fx.In
+	Logic logicpb.LogicServiceServer `optional:"true"`
+	Repo  repopb.RepoServiceServer   `optional:"true"`
+	Task  taskpb.TaskServiceServer   `optional:"true"`
+}
+
+func (s services) register(r grpc.ServiceRegistrar) {
+	if s.Logic != nil {
+		logicpb.RegisterLogicServiceServer(r, s.Logic)
+	}
+	if s.Repo != nil {
+		repopb.RegisterRepoServiceServer(r, s.Repo)
+	}
+	if s.Task != nil {
+		taskpb.RegisterTaskServiceServer(r, s.Task)
+	}
 }
 
 // adminSocket serves the operator's commands on a socket that only the data folder's owner can open.
 func adminSocket(path string) fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, l logicpb.LogicServiceServer, r repopb.RepoServiceServer, t taskpb.TaskServiceServer) error {
-		server, err := rpc.ServeUnix(path, log, func(s grpc.ServiceRegistrar) {
-			logicpb.RegisterLogicServiceServer(s, l)
-			repopb.RegisterRepoServiceServer(s, r)
-			taskpb.RegisterTaskServiceServer(s, t)
-		})
+	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, s services) error {
+		server, err := rpc.ServeUnix(path, log, s.register)
 		if err != nil {
 			return fmt.Errorf("open the admin socket: %w", err)
 		}
@@ -83,27 +155,53 @@ func adminSocket(path string) fx.Option {
 	})
 }
 
-// front serves the public and the private listener; it starts last and stops first.
-func front(cfg Config, on listeners) fx.Option {
-	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, reg *prometheus.Registry, server *gateway.Server, r repopb.RepoServiceServer, shared condition) {
-		ready := func(ctx context.Context) error {
-			_, err := r.Stats(ctx, &repopb.Empty{})
-			return err
+// readiness is what decides whether the process is ready: the store, where it is this process's, and the roles of other
+// processes that it needs.
+type readiness struct {
+	fx.In
+	Store  *repo.Service `optional:"true"`
+	Dialer *rpc.Dialer   `optional:"true"`
+	Shared condition
+}
+
+// needed says what each part that the process cannot do without lacks; nil: nothing.
+func (r readiness) needed(ctx context.Context) map[string]error {
+	all := map[string]error{}
+	if r.Store != nil {
+		_, all["store"] = r.Store.Stats(ctx, &repopb.Empty{})
+	}
+	if r.Dialer != nil {
+		for _, c := range r.Dialer.Needed() {
+			all[c.Target().Name] = c.Check(ctx)
 		}
-		server.SetReady(ready)
+	}
+	return all
+}
+
+// private serves the private listener; it starts first and stops last.
+func private(cfg Config, on listeners) fx.Option {
+	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, reg *prometheus.Registry, ready readiness) {
+		if on.private == nil {
+			return
+		}
 		details := func(ctx context.Context) map[string]error {
-			all := map[string]error{"store": ready(ctx)}
-			maps.Copy(all, shared())
+			all := ready.needed(ctx)
+			maps.Copy(all, ready.Shared())
 			return all
 		}
+		server := gateway.NewHTTPServer(cfg.Gateway.HTTP, obs.PrivateHandler(reg, details), log)
+		server.ReadTimeout, server.WriteTimeout = 0, 0 // a CPU profile takes as long as it was asked to
+		lc.Append(serveHook(log, server, on.private))
+	})
+}
 
-		public := gateway.NewHTTPServer(cfg.Gateway.HTTP, server.Handler(), log)
-		if on.private != nil {
-			private := gateway.NewHTTPServer(cfg.Gateway.HTTP, obs.PrivateHandler(reg, details), log)
-			private.ReadTimeout, private.WriteTimeout = 0, 0 // a CPU profile takes as long as it was asked to
-			lc.Append(serveHook(log, private, on.private))
-		}
-		hook := serveHook(log, public, gateway.NewListener(on.public, log))
+// public serves the public listener; it starts last and stops first.
+func public(cfg Config, l net.Listener) fx.Option {
+	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, server *gateway.Server, ready readiness) {
+		server.SetReady(func(ctx context.Context) error {
+			return errors.Join(slices.Collect(maps.Values(ready.needed(ctx)))...)
+		})
+		hook := serveHook(log, gateway.NewHTTPServer(cfg.Gateway.HTTP, server.Handler(), log), gateway.NewListener(l, log))
 		stop := hook.OnStop
 		hook.OnStop = func(ctx context.Context) error {
 			return errors.Join(server.Drain(ctx), stop(ctx))

@@ -57,19 +57,23 @@ func serve(ctx context.Context, cfg Config, stderr *os.File) error {
 	}
 	defer dir.Close()
 
-	app := fx.New(roles(cfg, dir, log), adminSocket(dir.AdminSocket()), front(cfg, on)) //nolint:contextcheck // the graph is built before there is a request
+	app := fx.New(process(ctx, cfg, dir, log, on))
 	if err := app.Err(); err != nil {
 		return rootCause(err)
 	}
-	// Starting is not bound to ctx: a signal during it is handled after it.
-	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	// Starting is not bound to ctx: a signal ends what it waits for, and is handled after the rest.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout+cfg.Roles.Wait)
 	defer cancel()
 	if err := app.Start(start); err != nil {
+		if ctx.Err() != nil {
+			log.Info("stopped while starting", "error", rootCause(err))
+			return nil
+		}
 		return rootCause(err)
 	}
 	rest := memory.Watch()
 	defer rest.Stop()
-	fmt.Fprintf(stderr, "GoChat %s is ready on http://%s (data in %s)\n", version, browsable(on.public.Addr()), cfg.DataDir)
+	fmt.Fprintf(stderr, "GoChat %s is ready on %s (data in %s)\n", version, on, cfg.DataDir)
 
 	<-ctx.Done()
 	log.Info("stopping")
@@ -89,8 +93,8 @@ func listen(ctx context.Context, cfg Config) (listeners, error) {
 	for _, l := range []struct {
 		setting, address string
 		into             *net.Listener
-	}{{"listen", cfg.Listen, &on.public}, {"private_listen", cfg.PrivateListen, &on.private}} {
-		if l.address == "" {
+	}{{"listen", cfg.Listen, &on.public}, {"private_listen", cfg.PrivateListen, &on.private}, {"roles.listen", cfg.Roles.Listen, &on.roles}} {
+		if l.address == "" || l.into == &on.public && !cfg.Roles.local("gateway") {
 			continue
 		}
 		opened, err := lc.Listen(ctx, "tcp", l.address)
@@ -107,11 +111,23 @@ func listen(ctx context.Context, cfg Config) (listeners, error) {
 }
 
 func (on listeners) close() {
-	for _, l := range []net.Listener{on.public, on.private} {
+	for _, l := range []net.Listener{on.public, on.private, on.roles} {
 		if l != nil {
 			l.Close()
 		}
 	}
+}
+
+// String is where this process is reached.
+func (on listeners) String() string {
+	var all []string
+	if on.public != nil {
+		all = append(all, "http://"+browsable(on.public.Addr()))
+	}
+	if on.roles != nil {
+		all = append(all, "grpc://"+browsable(on.roles.Addr()))
+	}
+	return strings.Join(all, ", ")
 }
 
 // browsable is an address that a browser on this machine can open.

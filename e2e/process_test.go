@@ -68,7 +68,7 @@ func (p *process) follow(scan *bufio.Scanner) {
 	ready := false
 	for scan.Scan() {
 		p.log.writeLine(scan.Text())
-		if !ready && strings.Contains(scan.Text(), " is ready on http://") {
+		if !ready && strings.Contains(scan.Text(), " is ready on ") {
 			ready = true
 			close(p.ready)
 		}

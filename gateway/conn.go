@@ -84,6 +84,7 @@ type conn struct {
 	authBy      int64               // 0: authenticated
 	expiresAt   int64               // of the token
 	unconfirmed *unconfirmed        // nil: nothing
+	resumeAt    int64               // when it is closed because this gateway missed something; 0: never
 	decidedBy   int64               // when the suspensions must have ended; 0: there is none
 	closeAt     int64               // 0: not closing
 	closeCode   int32

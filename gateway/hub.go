@@ -36,6 +36,7 @@ type Hub struct {
 	order       order
 	receipts    receipts
 	suspensions suspensions
+	announce    atomic.Pointer[announcer] // nil: nobody else needs to know whom this gateway serves
 
 	waitersMu sync.Mutex
 	waiters   map[int64]chan *gatewaypb.Result
@@ -118,6 +119,7 @@ func (h *Hub) register(c *conn, userID, sessionID, expiresAt int64) bool {
 	c.nextOfUser = s.first[userID]
 	s.first[userID] = c
 	h.suspensions.apply(c, userID)
+	h.announce.Load().hold(spaceUsers, userID)
 	if n == 0 {
 		h.metrics.users.Inc()
 	}
@@ -166,6 +168,7 @@ func (h *Hub) remove(c *conn) {
 		before.nextOfUser = c.nextOfUser
 	}
 	c.nextOfUser = nil
+	h.announce.Load().release(spaceUsers, userID)
 }
 
 // ofUser returns the connections of a user.
@@ -219,7 +222,7 @@ func (h *Hub) alarm(c *conn, now int64) int64 {
 	case c.closing:
 	case c.authBy != 0 && now >= c.authBy:
 		how = closing{code: codeAuthTimeout, reason: "not authenticated in time"}
-	case c.decidedBy != 0 && now >= c.decidedBy:
+	case c.decidedBy != 0 && now >= c.decidedBy, c.resumeAt != 0 && now >= c.resumeAt:
 		how = gapSeen
 	case c.expiresAt != 0 && now >= c.expiresAt:
 		how = closing{code: codeTokenExpired, reason: "the token has expired"}
@@ -251,7 +254,7 @@ func (c *conn) nextAlarm(now, last, quiet, beat int64) int64 {
 	if c.pinged {
 		next += beat / 2
 	}
-	for _, due := range [...]int64{c.authBy, c.expiresAt, c.decidedBy} {
+	for _, due := range [...]int64{c.authBy, c.expiresAt, c.decidedBy, c.resumeAt} {
 		if due != 0 {
 			next = min(next, due)
 		}

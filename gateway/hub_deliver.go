@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ type delivering struct {
 var dirtyPool = sync.Pool{New: func() any { return &delivering{} }}
 
 // Deliver implements GatewayService.
-func (h *Hub) Deliver(_ context.Context, req *gatewaypb.DeliverRequest) (*gatewaypb.DeliverResponse, error) {
+func (h *Hub) Deliver(ctx context.Context, req *gatewaypb.DeliverRequest) (*gatewaypb.DeliverResponse, error) {
 	d := h.begin()
 	for _, r := range req.GetResults() {
 		d.result(r)
@@ -41,7 +42,31 @@ func (h *Hub) Deliver(_ context.Context, req *gatewaypb.DeliverRequest) (*gatewa
 		}
 	}
 	d.end()
+	if req.GetMissed() {
+		h.missed()
+	}
+	// Whoever was attached to a large group is found for its next message, which the caller may deliver after this.
+	h.announce.Load().settle(ctx)
 	return resp, nil
+}
+
+// missedWindow spreads the closes after this gateway missed something, so that its clients do not come back all at once.
+const missedWindow = 5 * time.Second
+
+// missed has every client resume: something for some of them did not get here.
+func (h *Hub) missed() {
+	conns := h.all()
+	window := min(missedWindow, time.Duration(len(conns))*time.Millisecond)
+	now := time.Now().UnixMilli()
+	h.log.Warn("deliveries to this gateway were lost: its clients resume", "connections", len(conns))
+	for _, c := range conns {
+		c.mu.Lock()
+		if c.resumeAt == 0 {
+			c.resumeAt = now + rand.Int64N(window.Milliseconds()+1) //nolint:gosec // spreads load
+		}
+		c.mu.Unlock()
+		h.wheel.schedule(c, now) // it says when to come again
+	}
 }
 
 func (h *Hub) begin() *delivering {

@@ -32,8 +32,12 @@ func (h *Hub) addToIndex(c *conn, conversations ...int64) {
 			a = map[*conn]struct{}{}
 			s.audience[conversation] = a
 		}
+		_, had := a[c]
 		a[c] = struct{}{}
 		s.mu.Unlock()
+		if !had {
+			h.announce.Load().hold(spaceConversations, conversation)
+		}
 
 		// What happened between the two looks has to be undone.
 		c.mu.Lock()
@@ -55,9 +59,13 @@ func (h *Hub) removeFromIndex(c *conn, conversation int64) {
 func (h *Hub) unindex(c *conn, conversation int64) {
 	s := &h.index[shardOf(conversation)]
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	a := s.audience[conversation]
+	_, had := a[c]
 	if delete(a, c); len(a) == 0 {
 		delete(s.audience, conversation)
+	}
+	s.mu.Unlock()
+	if had {
+		h.announce.Load().release(spaceConversations, conversation)
 	}
 }

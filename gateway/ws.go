@@ -179,12 +179,15 @@ func (s *Server) welcome(ctx context.Context, c *conn, who *logicpb.Identity) (c
 	if _, err := s.logic.CheckSession(ctx, check); err != nil {
 		return verdict(err), false
 	}
+	// Before the large groups are read, and so before hello: see Router.
+	s.hub.announce.Load().settle(ctx)
 	large, err := s.logic.GetLargeGroups(ctx, &repopb.GetLargeGroupsRequest{UserId: who.GetUserId()})
 	if err != nil {
 		s.log.WarnContext(ctx, "Load the large groups of a user", "user_id", who.GetUserId(), "error", err)
 		return verdict(err), false
 	}
 	s.hub.addToIndex(c, large.GetConversationIds()...)
+	s.hub.announce.Load().settle(ctx)
 	return closing{}, true
 }
 

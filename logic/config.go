@@ -21,7 +21,7 @@ const (
 
 // Config is logic's section of the settings.
 type Config struct {
-	KeyDir          string          `koanf:"-"`
+	KeyDir          string          `koanf:"key_dir"`
 	Registration    string          `koanf:"registration"`
 	AccessTokenTTL  time.Duration   `koanf:"access_token_ttl"`
 	SessionTTL      time.Duration   `koanf:"session_ttl"` // since the last refresh

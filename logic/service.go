@@ -82,5 +82,8 @@ func (s *Service) unhurried(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(context.WithoutCancel(ctx), s.cfg.CallTimeout)
 }
 
+// OldestKey is the id of the oldest signing key: every process that runs logic must have the same.
+func (s *Service) OldestKey() string { return s.keys.Oldest() }
+
 // Close writes what is not written yet. No call may run any more.
 func (s *Service) Close() { s.seen.close() }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/rpc"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -15,7 +16,7 @@ import (
 // Local provides the role in this process; its jobs run while the graph runs.
 func Local(cfg Config) fx.Option {
 	return fx.Module("task", fx.Provide(
-		func(lc fx.Lifecycle, repo repopb.RepoServiceServer, gw gatewaypb.GatewayServiceServer, b bus.Bus, log *slog.Logger, reg prometheus.Registerer) (taskpb.TaskServiceServer, error) {
+		func(lc fx.Lifecycle, repo repopb.RepoServiceServer, gw gatewaypb.GatewayServiceServer, b bus.Bus, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
 			s, err := New(cfg, repo, gw, b, log, reg)
 			if err != nil {
 				return nil, err
@@ -23,5 +24,17 @@ func Local(cfg Config) fx.Option {
 			lc.Append(fx.StartStopHook(s.Start, s.Stop))
 			return s, nil
 		},
+		func(s *Service) taskpb.TaskServiceServer { return s },
 	))
+}
+
+// Remote provides the role of other processes. needed says that this one is not ready without it.
+func Remote(address string, needed bool) fx.Option {
+	return fx.Module("task", fx.Provide(func(d *rpc.Dialer) (taskpb.TaskServiceServer, error) {
+		conn, err := d.Dial(rpc.Target{Name: "task", Address: address, Service: taskpb.TaskService_ServiceDesc.ServiceName, Needed: needed})
+		if err != nil {
+			return nil, err
+		}
+		return NewRemote(conn), nil
+	}), fx.Invoke(func(taskpb.TaskServiceServer) {})) // it connects at once
 }

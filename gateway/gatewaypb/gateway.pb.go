@@ -524,6 +524,8 @@ type DeliverRequest struct {
 	Results       []*Result              `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"` // go out before the deliveries
 	Deliveries    []*Delivery            `protobuf:"bytes,2,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	ReportOffline bool                   `protobuf:"varint,3,opt,name=report_offline,json=reportOffline,proto3" json:"report_offline,omitempty"`
+	// Deliveries to this gateway were lost: it closes its sockets with 4006, over a while, so that their clients resume.
+	Missed        bool `protobuf:"varint,4,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,6 +577,13 @@ func (x *DeliverRequest) GetDeliveries() []*Delivery {
 func (x *DeliverRequest) GetReportOffline() bool {
 	if x != nil {
 		return x.ReportOffline
+	}
+	return false
+}
+
+func (x *DeliverRequest) GetMissed() bool {
+	if x != nil {
+		return x.Missed
 	}
 	return false
 }
@@ -953,13 +962,14 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\x05ended\x18\x02 \x01(\bR\x05ended\"J\n" +
 	"\x06Typing\x12'\n" +
 	"\x0fconversation_id\x18\x01 \x01(\x03R\x0econversationId\x12\x17\n" +
-	"\auser_id\x18\x02 \x01(\x03R\x06userId\"\xa9\x01\n" +
+	"\auser_id\x18\x02 \x01(\x03R\x06userId\"\xc1\x01\n" +
 	"\x0eDeliverRequest\x123\n" +
 	"\aresults\x18\x01 \x03(\v2\x19.gochat.gateway.v1.ResultR\aresults\x12;\n" +
 	"\n" +
 	"deliveries\x18\x02 \x03(\v2\x1b.gochat.gateway.v1.DeliveryR\n" +
 	"deliveries\x12%\n" +
-	"\x0ereport_offline\x18\x03 \x01(\bR\rreportOffline\"L\n" +
+	"\x0ereport_offline\x18\x03 \x01(\bR\rreportOffline\x12\x16\n" +
+	"\x06missed\x18\x04 \x01(\bR\x06missed\"L\n" +
 	"\x0fDeliverResponse\x129\n" +
 	"\aoffline\x18\x01 \x03(\v2\x1f.gochat.gateway.v1.OfflineUsersR\aoffline\")\n" +
 	"\fOfflineUsers\x12\x19\n" +

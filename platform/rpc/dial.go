@@ -33,6 +33,7 @@ type Target struct {
 	Name    string // in logs and metrics
 	Address string // see CheckAddress
 	Service string // full name of the contract
+	Needed  bool   // the process is not ready without it
 }
 
 // CheckAddress accepts HOST:PORT, HOST:PORT,HOST:PORT… (a fixed list) and dns:///HOST:PORT, whose addresses may come
@@ -72,39 +73,36 @@ func NewDialer(cred *Credentials, log *slog.Logger, m *Metrics) *Dialer {
 	return &Dialer{cred: cred, log: log, metrics: m}
 }
 
-// Need dials what this process cannot do without; Needed lists it.
-func (d *Dialer) Need(t Target) (*Conn, error) {
-	conn, err := d.Dial(t)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.conns = append(d.conns, conn)
-	return conn, nil
-}
-
-// Needed returns the connections of Need.
+// Needed returns the open connections to targets that the process needs.
 func (d *Dialer) Needed() []*Conn {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.conns)
+	var needed []*Conn
+	for _, c := range d.conns {
+		if c.target.Needed {
+			needed = append(needed, c)
+		}
+	}
+	return needed
 }
 
-// Close closes the connections of Need.
+// Close closes every connection.
 func (d *Dialer) Close() error {
-	var all []error
-	for _, conn := range d.Needed() {
-		all = append(all, conn.Close())
+	d.mu.Lock()
+	conns := slices.Clone(d.conns)
+	d.mu.Unlock()
+	var failed []error
+	for _, c := range conns {
+		failed = append(failed, c.Close())
 	}
-	return errors.Join(all...)
+	return errors.Join(failed...)
 }
 
 // Conn is the way to a target. It may be used at once: it connects by itself, and again whenever it has to.
 type Conn struct {
 	*grpc.ClientConn
-	target  Target
-	metrics *Metrics
+	target Target
+	dialer *Dialer
 }
 
 // Dial makes the way to a target. Nobody needs to be there yet.
@@ -150,7 +148,11 @@ func (d *Dialer) Dial(t Target) (*Conn, error) {
 		return nil, fmt.Errorf("dial %s: %w", t.Name, err)
 	}
 	conn.Connect()
-	return &Conn{ClientConn: conn, target: t, metrics: d.metrics}, nil
+	c := &Conn{ClientConn: conn, target: t, dialer: d}
+	d.mu.Lock()
+	d.conns = append(d.conns, c)
+	d.mu.Unlock()
+	return c, nil
 }
 
 func endpoints(list string) []resolver.Endpoint {
@@ -162,9 +164,19 @@ func endpoints(list string) []resolver.Endpoint {
 	return all
 }
 
-// Close ends the calls that run and the connections.
+// Close ends the calls that run and the connections. Closing twice is harmless.
 func (c *Conn) Close() error {
-	c.metrics.forget(c.target.Name)
+	d := c.dialer
+	d.mu.Lock()
+	i := slices.Index(d.conns, c)
+	if i >= 0 {
+		d.conns = slices.Delete(d.conns, i, i+1)
+	}
+	d.mu.Unlock()
+	if i < 0 {
+		return nil
+	}
+	d.metrics.forget(c.target.Name)
 	return c.ClientConn.Close()
 }
 

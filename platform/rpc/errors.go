@@ -86,6 +86,8 @@ func FromStatus(err error) error {
 		return errs.Wrap(errs.Timeout, err, "timed out")
 	case codes.Unauthenticated:
 		return errs.Wrap(errs.Unavailable, ErrRefused, "unavailable")
+	case codes.Unimplemented:
+		return errs.Wrap(errs.Internal, err, "the process there does not have this call")
 	case codes.ResourceExhausted:
 		return errs.Wrap(errs.TooLarge, err, "too large")
 	case codes.Unavailable, codes.Canceled:

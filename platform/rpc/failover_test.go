@@ -158,17 +158,22 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	cred := credentials(t, rpc.Config{Secret: secret})
 	at := start(t, "", cred, &echo{})
 	d := rpc.NewDialer(cred, quiet, nil)
-	other, err := d.Need(rpc.Target{Name: "health", Address: at.address, Service: "grpc.health.v1.Health"})
+	other, err := d.Dial(rpc.Target{Name: "health", Address: at.address, Service: "grpc.health.v1.Health", Needed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Check(t.Context()); !errors.Is(err, rpc.ErrNotServed) {
 		t.Errorf("a contract that is not served there: %v", err)
 	}
-	if len(d.Needed()) != 1 || d.Close() != nil {
-		t.Error("the dialer does not know what it needs")
-	}
 	conn := dial(t, d, at.address)
+	if needed := d.Needed(); len(needed) != 1 || needed[0] != other {
+		t.Errorf("needed: %v", needed)
+	}
+	for range 2 {
+		if err := other.Close(); err != nil || len(d.Needed()) != 0 {
+			t.Errorf("a closed connection is still needed, %v", err)
+		}
+	}
 	if err := conn.Check(t.Context()); err != nil {
 		t.Error(err)
 	}

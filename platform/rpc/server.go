@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+
+	"github.com/gochat-im/gochat/platform/errs"
 )
 
 // Both sides ping a quiet connection after pingEvery and give it up pingTimeout later. A connection lives for
@@ -109,13 +111,15 @@ func (s *Server) Stop(ctx context.Context) error {
 func checkHealth(ctx context.Context, conn grpc.ClientConnInterface, service string) error {
 	answer, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
 	switch {
-	case status.Code(err) == codes.NotFound, err == nil && answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING:
+	case status.Code(err) == codes.NotFound:
 		return ErrNotServed
 	case err != nil:
 		return err
+	case answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING:
+		return errs.New(errs.Unavailable, "the process there is stopping")
 	}
 	return nil
 }
 
-// ErrNotServed is Check's answer when somebody answers at the address, but does not serve the contract (any more).
+// ErrNotServed is Check's answer when somebody answers at the address who does not serve the contract.
 var ErrNotServed = errors.New("the process there does not run this role")

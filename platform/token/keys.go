@@ -27,6 +27,7 @@ import (
 type Keys struct {
 	signing  ed25519.PrivateKey
 	signKID  string
+	oldest   string                       // kid
 	public   map[string]ed25519.PublicKey // by kid
 	document []byte
 }
@@ -58,12 +59,18 @@ func Load(dir string) (*Keys, error) {
 		public, _ := key.Public().(ed25519.PublicKey)
 		k.signing, k.signKID = key, keyID(public)
 		k.public[k.signKID] = public
+		if k.oldest == "" {
+			k.oldest = k.signKID
+		}
 	}
 	if k.document, err = publicSet(k.public); err != nil {
 		return nil, err
 	}
 	return k, nil
 }
+
+// Oldest is the id of the oldest key: what processes that share a folder have in common while keys are added.
+func (k *Keys) Oldest() string { return k.oldest }
 
 // JWKS is the JSON Web Key Set (RFC 7517) of the public keys.
 func (k *Keys) JWKS() []byte { return k.document }
