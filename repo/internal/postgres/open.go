@@ -84,14 +84,21 @@ func (*Store) Backup(context.Context, *repopb.BackupRequest) (*repopb.BackupResp
 }
 
 // sessionSettings are those of every connection. Every query finds its rows by
-// a key; plans made for any arguments, and not from the sizes that tables had
-// when they were young, keep it so.
+// a key and in the key's order. A plan lives as long as its connection, so one
+// that was made when the tables were small must do when they are large: no
+// scan, hash or sort, however cheap it looks then, where an index serves, and
+// one plan for any arguments.
 var sessionSettings = map[string]string{
 	"application_name":                    "gochat",
 	"synchronous_commit":                  "on",
 	"timezone":                            "UTC",
 	"plan_cache_mode":                     "force_generic_plan",
 	"enable_seqscan":                      "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
+	"enable_bitmapscan":                   "off",
+	"enable_material":                     "off",
+	"enable_sort":                         "off",
 	"jit":                                 "off",
 	"idle_in_transaction_session_timeout": "60000", // a process that hangs must not keep its locks
 }

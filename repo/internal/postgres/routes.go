@@ -10,16 +10,17 @@ import (
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// What caches load on their misses, each in one statement and so in one snapshot.
+// What caches load on their misses, each in one statement and so in one snapshot. A condition on left_at that an index
+// could serve would tempt the planner to read all of members_user.
 const (
 	routesQuery = `SELECT c.id, c.type, c.is_large, c.members_seq, CASE WHEN c.is_large = 0 THEN
-			ARRAY(SELECT m.user_id FROM members m WHERE m.conversation_id = c.id AND m.left_at = 0 ORDER BY m.user_id) END
+			ARRAY(SELECT m.user_id FROM members m WHERE m.conversation_id = c.id AND (m.left_at = 0) IS TRUE ORDER BY m.user_id) END
 		FROM conversations c WHERE c.id = ANY($1::bigint[])`
 
-	sendersQuery = `SELECT m.conversation_id, m.user_id, m.role, m.muted_until, c.dissolved_at, c.type, c.is_large,
+	sendersQuery = `SELECT m.conversation_id, m.user_id, m.role, m.muted_until, m.left_at, c.dissolved_at, c.type, c.is_large,
 			CASE WHEN c.low_id = m.user_id THEN c.high_id ELSE c.low_id END
 		FROM unnest($1::bigint[], $2::bigint[]) AS k (conversation_id, user_id)
-		JOIN members m ON m.conversation_id = k.conversation_id AND m.user_id = k.user_id AND m.left_at = 0
+		JOIN members m ON m.conversation_id = k.conversation_id AND m.user_id = k.user_id
 		JOIN conversations c ON c.id = m.conversation_id`
 )
 
@@ -48,14 +49,16 @@ func (s *Store) Senders(ctx context.Context, of []sqlstore.Sender) (map[sqlstore
 	}
 	err := s.once(ctx, sendersQuery, func(rows pgx.Rows) error {
 		var key sqlstore.Sender
-		var dissolved, large int64
+		var left, dissolved, large int64
 		state := &repopb.SenderState{Member: true}
-		err := rows.Scan(&key.ConversationID, &key.UserID, &state.Role, &state.MutedUntil, &dissolved, &state.Type, &large, &state.PeerId)
+		err := rows.Scan(&key.ConversationID, &key.UserID, &state.Role, &state.MutedUntil, &left, &dissolved, &state.Type, &large, &state.PeerId)
 		if err != nil {
 			return fmt.Errorf("read members: %w", err)
 		}
 		state.Dissolved, state.Large = dissolved != 0, large != 0
-		states[key] = state
+		if left == 0 {
+			states[key] = state
+		}
 		return nil
 	}, conversations, users)
 	return states, err

@@ -14,13 +14,33 @@ const (
 	(SELECT s.seq FROM messages s WHERE s.conversation_id = c.id AND s.kind IN ` + shownKinds + ` ORDER BY s.seq DESC LIMIT 1),
 	a.read_seq, a.read_at, a.delivered_seq, b.read_seq, b.read_at, b.delivered_seq`
 	HeadFrom = `conversations c
-	LEFT JOIN messages l ON l.conversation_id = c.id AND l.seq = (SELECT max(n.seq) FROM messages n WHERE n.conversation_id = c.id)
+	LEFT JOIN messages l ON l.conversation_id = c.id AND l.seq = (SELECT n.seq FROM messages n WHERE n.conversation_id = c.id ORDER BY n.seq DESC LIMIT 1)
 	LEFT JOIN members a ON a.conversation_id = c.id AND a.user_id = c.low_id
 	LEFT JOIN members b ON b.conversation_id = c.id AND b.user_id = c.high_id`
 
 	// HeadQuery reads one conversation's state.
 	HeadQuery = "SELECT " + HeadColumns + " FROM " + HeadFrom + " WHERE c.id = ?"
 )
+
+// ScanSequencer reads what a new log row depends on, a conversation without name, avatar, time of birth and pointers:
+// its id, type, low_id, high_id, is_large, dissolved_at and members_seq, and its last log row's seq, created_at,
+// count_no, sent_no and user_id.
+func ScanSequencer(r Row) Conversation {
+	c := Conversation{
+		ID: r.Int64(0), Kind: repopb.ConversationType(r.Int64(1)), Large: r.Bool(4), DissolvedAt: r.Int64(5), MembersSeq: r.Int64(6),
+		LastSeq: r.Int64(7), UpdatedAt: r.Int64(8), Total: r.Int64(9),
+	}
+	c.Side[0].UserID, c.Side[1].UserID = r.Int64(2), r.Int64(3)
+	c.setSent(r.Int64(11), r.Int64(10))
+	return c
+}
+
+// setSent takes the counts of a one-to-one from its last log row.
+func (c *Conversation) setSent(author, sent int64) {
+	if i := c.SideOf(author); i >= 0 {
+		c.Side[i].Sent, c.Side[1-i].Sent = sent, c.Total-sent
+	}
+}
 
 // ScanHead reads HeadColumns, the first of which is column i.
 func ScanHead(r Row, i int) Conversation {
@@ -31,10 +51,7 @@ func ScanHead(r Row, i int) Conversation {
 	}
 	c.Side[0] = Side{UserID: r.Int64(i + 4), ReadSeq: r.Int64(i + 16), ReadAt: r.Int64(i + 17), DeliveredSeq: r.Int64(i + 18)}
 	c.Side[1] = Side{UserID: r.Int64(i + 5), ReadSeq: r.Int64(i + 19), ReadAt: r.Int64(i + 20), DeliveredSeq: r.Int64(i + 21)}
-	if author := c.SideOf(r.Int64(i + 14)); author >= 0 {
-		c.Side[author].Sent = r.Int64(i + 13)
-		c.Side[1-author].Sent = c.Total - r.Int64(i+13)
-	}
+	c.setSent(r.Int64(i+14), r.Int64(i+13))
 	return c
 }
 

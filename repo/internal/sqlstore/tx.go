@@ -30,7 +30,9 @@ type TxOptions struct {
 
 // Backend is what an engine does its own way inside a transaction.
 type Backend interface {
-	// Conversation and Member return state that the engine keeps in memory, as of the last commit.
+	// Conversation and Member return state that the engine keeps in memory, as
+	// of the last commit: all of it, or in a transaction that only stores
+	// messages what ScanSequencer reads.
 	Conversation(id int64) (Conversation, bool)
 	Member(key MemberKey) (Member, bool)
 	// KeepMember offers a row that was read from the database, for Member.
@@ -109,17 +111,15 @@ func (t *Tx) lockRow(table string, id int64) error {
 	return nil
 }
 
-// peek is conversation for who changes nothing: it takes no lock.
+// peek is conversation for who changes nothing: it takes no lock, and has
+// all of the state where Backend keeps what CreateMessages needs.
 func (t *Tx) peek(id int64) (*Conversation, error) {
-	if c, ok := t.convs[id]; ok {
-		return c, nil
+	if !t.opt.Locks {
+		return t.conversation(id)
 	}
-	c, ok := t.back.Conversation(id)
-	if !ok {
-		var err error
-		if c, ok, err = LoadConversation(t.c, id); err != nil || !ok {
-			return nil, err
-		}
+	c, found, err := LoadConversation(t.c, id)
+	if err != nil || !found {
+		return nil, err
 	}
 	return &c, nil
 }

@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gochat-im/gochat/repo/repopb"
+)
+
+// BenchmarkCreateMessages stores batches of messages of about 100 bytes over 100 one-to-one conversations from a few
+// callers at a time, beside a bare loop that sends the same rows in the same batches: the rate of the store must be
+// 70 % of the loop's or more.
+func BenchmarkCreateMessages(b *testing.B) {
+	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {500, 2}} {
+		b.Run(fmt.Sprintf("%dx%d", bench.size, bench.callers), func(b *testing.B) {
+			s := openTest(b)
+			const pairs = 100
+			ids := make([]int64, pairs)
+			for i := range ids {
+				ids[i] = addPair(b, s, int64(i+1))
+			}
+			content := strings.Repeat("x", 100)
+			batch := func(rng *rand.Rand, keys string, n int) []*repopb.NewMessage {
+				messages := make([]*repopb.NewMessage, bench.size)
+				for i := range messages {
+					p := rng.IntN(pairs)
+					messages[i] = text(ids[p], int64(2*(p+1)+rng.IntN(2)), fmt.Sprintf("%s-%08d-%08x", keys, n*bench.size+i, rng.Uint32()), content)
+				}
+				return messages
+			}
+			// Both do the same number of batches, one after the other, in the same database.
+			run := func(each func(caller, n int, messages []*repopb.NewMessage) error, keys string) float64 {
+				var wg sync.WaitGroup
+				start := time.Now()
+				for caller := range bench.callers {
+					wg.Go(func() {
+						rng := rand.New(rand.NewPCG(1, uint64(caller)))
+						for n := caller; n < b.N; n += bench.callers {
+							if err := each(caller, n, batch(rng, keys, n)); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				return float64(b.N*bench.size) / time.Since(start).Seconds()
+			}
+			b.ResetTimer()
+			stored := run(func(_, _ int, messages []*repopb.NewMessage) error {
+				resp, err := s.CreateMessages(b.Context(), &repopb.CreateMessagesRequest{Messages: messages})
+				if err == nil && resp.GetResults()[0].GetCode() != 0 {
+					err = fmt.Errorf("refused: %v", resp.GetResults()[0])
+				}
+				return err
+			}, "store")
+			b.StopTimer()
+			bare := bareLoop(b, s, bench.callers, bench.size)
+			floor := run(bare, "bare")
+			b.ReportMetric(stored, "rows/s")
+			b.ReportMetric(floor, "bare-rows/s")
+			b.ReportMetric(100*stored/floor, "%")
+		})
+	}
+}
+
+// bareLoop returns what inserts a batch with pgx alone: one connection a caller, one statement a batch, committed by itself.
+func bareLoop(b *testing.B, s *Store, callers, size int) func(caller, n int, messages []*repopb.NewMessage) error {
+	b.Helper()
+	conns := make([]*pgx.Conn, callers)
+	for i := range conns {
+		conns[i] = connect(b, s.opt.URL)
+	}
+	return func(caller, n int, messages []*repopb.NewMessage) error {
+		var r messageRows
+		for i, m := range messages {
+			r.conversations, r.seqs = append(r.conversations, m.GetConversationId()), append(r.seqs, 1_000_000_000+int64(n*size+i))
+			r.users, r.times = append(r.users, m.GetSenderId()), append(r.times, 1)
+			r.counts, r.sents = append(r.counts, 1), append(r.sents, 1)
+			r.types, r.contents, r.keys = append(r.types, m.GetMessageType()), append(r.contents, m.GetContent()), append(r.keys, m.GetClientMsgId())
+			r.echoes, r.hashes = append(r.echoes, 0), append(r.hashes, 1)
+		}
+		_, err := conns[caller].Exec(b.Context(), insertMessages, r.args()...)
+		return err
+	}
+}
