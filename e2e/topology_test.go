@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/gochat-im/gochat/platform/testenv"
 )
 
 // topologyVariable chooses the topology that the suite runs in; the default is the first.
@@ -44,6 +46,19 @@ func topologies() []topology {
 			"a damaged database":      testDamagedDatabase,
 			"killed during a backup":  testKillDuringBackup,
 			"keys are generated":      testKeysAreGeneratedAndPrivate,
+		},
+	}, {
+		name: "services",
+		plan: func(t testing.TB, d *deployment) []processPlan {
+			redis := testenv.Redis(t)
+			return []processPlan{{name: "gochat", gateway: true, args: []string{"--data-dir", d.dir}, env: []string{
+				"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + testenv.Postgres(t),
+				"GOCHAT_CACHE=redis", "GOCHAT_REDIS_ADDRESSES=" + redis.Address, fmt.Sprintf("GOCHAT_REDIS_DB=%d", redis.DB),
+			}}}
+		},
+		own: map[string]func(t *testing.T){
+			"one process a folder": testDataFolderBelongsToOne,
+			"keys are generated":   testKeysAreGeneratedAndPrivate,
 		},
 	}}
 }
