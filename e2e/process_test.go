@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +50,7 @@ func (p *process) launch() {
 	p.t.Helper()
 	p.ready, p.exited = make(chan struct{}), make(chan struct{})
 	p.cmd = exec.Command(binary, append([]string{"serve", "--listen", p.address, "--private-listen", p.private}, p.args...)...) //nolint:noctx // stopped by signal, in Cleanup
-	p.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=0"), p.env...)
+	p.cmd.Env = append(append(environment(), "GORACE=halt_on_error=0"), p.env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -136,13 +137,18 @@ func (p *process) stop() {
 	}
 }
 
+// environment is this process's without the variables that are its own: the server would take them for settings.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOCHAT_") })
+}
+
 // gochat runs a command of the binary to its end.
 func gochat(t testing.TB, stdin string, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(environment(), env...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
