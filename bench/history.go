@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gochat-im/gochat/bench/internal/latency"
+	"github.com/gochat-im/gochat/bench/internal/rawws"
 	"github.com/gochat-im/gochat/platform/id"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
@@ -193,7 +194,11 @@ func readPage(ctx context.Context, client *http.Client, token, url string) error
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("read a page: %s: %s", resp.Status, body)
+		err := fmt.Errorf("read a page: %s: %s", resp.Status, body)
+		if resp.StatusCode == http.StatusTooManyRequests {
+			err = errors.Join(err, rawws.ErrLimited)
+		}
+		return err
 	}
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return fmt.Errorf("read a page: %w", err)
