@@ -30,7 +30,7 @@ work on the folder directly.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	addSettingFlags(admin.PersistentFlags())
-	admin.AddCommand(adminUserCommand(), adminInviteCommand(), adminDeadCommand(), adminBackupCommand(), adminRestoreCommand())
+	admin.AddCommand(adminUserCommand(), adminInviteCommand(), adminDeadCommand(), adminBackupCommand(), adminRestoreCommand(), adminMigrateStoreCommand())
 	return admin
 }
 

@@ -9,6 +9,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -63,10 +64,26 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return nil, oneLine("connect", err)
 	}
+	if err := checkMoved(ctx, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
 	s := &Store{opt: opt, log: log, pool: pool, m: newMetrics(reg, pool)}
 	s.Store = sqlstore.New(s)
 	s.batches = startBatcher(s)
 	return s, nil
+}
+
+// checkMoved refuses a database into which another store's data is still being moved.
+func checkMoved(ctx context.Context, pool *pgxpool.Pool) error {
+	var moving bool
+	if err := pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM store_move WHERE NOT finished)").Scan(&moving); err != nil {
+		return oneLine("look for an unfinished move", err)
+	}
+	if moving {
+		return errors.New("the data of another store is being moved into the database: run gochat admin migrate-store until it is finished")
+	}
+	return nil
 }
 
 // Close finishes what was accepted and closes the connections.

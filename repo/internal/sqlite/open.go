@@ -219,3 +219,19 @@ func (s *Store) Read(ctx context.Context, fn func(q sqlstore.Conn) error) error 
 	}
 	return catalogued(err)
 }
+
+// SchemaVersion is the version that Migrate brings a database to.
+func SchemaVersion() (newest int64, err error) {
+	names, err := fs.Glob(migrations.FS, "*.sql")
+	if err != nil {
+		return 0, fmt.Errorf("list the migrations: %w", err)
+	}
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, fmt.Errorf("read the migrations: %w", err)
+		}
+		newest = max(newest, version)
+	}
+	return newest, nil
+}
