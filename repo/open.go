@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -25,6 +26,7 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus
 	if cfg.Store == StorePostgres {
 		store, err := postgres.Open(ctx, postgres.Options{
 			URL:                 cfg.Postgres.URL,
+			ReplicaURL:          cfg.Postgres.ReplicaURL,
 			MaxConns:            cfg.Postgres.MaxConns,
 			MinConns:            cfg.Postgres.MinConns,
 			ConnectTimeout:      cfg.Postgres.ConnectTimeout,
@@ -33,6 +35,9 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger, reg prometheus
 			QueueSize:           cfg.WriteQueue,
 			LargeGroupThreshold: cfg.LargeGroupThreshold,
 		}, log, reg)
+		if _, replica := errors.AsType[*postgres.ReplicaError](err); replica {
+			return nil, fmt.Errorf("postgres.replica_url: %w", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("postgres.url: %w", err)
 		}

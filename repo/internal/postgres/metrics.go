@@ -8,11 +8,12 @@ import (
 )
 
 type metrics struct {
-	commits  prometheus.Counter
-	retries  prometheus.Counter
-	seconds  prometheus.Histogram
-	requests prometheus.Histogram
-	messages prometheus.Histogram
+	commits      prometheus.Counter
+	retries      prometheus.Counter
+	replicaReads prometheus.Counter
+	seconds      prometheus.Histogram
+	requests     prometheus.Histogram
+	messages     prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, pool *pgxpool.Pool) *metrics {
@@ -22,6 +23,9 @@ func newMetrics(reg prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		}),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gochat_repo_retries_total", Help: "Transactions that ran again after a conflict with another.",
+		}),
+		replicaReads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gochat_repo_replica_reads_total", Help: "Reads that the replica answered.",
 		}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "gochat_repo_commit_seconds", Help: "Time of a transaction from its begin to its durable commit.",
@@ -37,7 +41,7 @@ func newMetrics(reg prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.commits, m.retries, m.seconds, m.requests, m.messages,
+		reg.MustRegister(m.commits, m.retries, m.replicaReads, m.seconds, m.requests, m.messages,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "gochat_repo_connections_used", Help: "Connections to the database that are in use.",
 			}, func() float64 { return float64(pool.Stat().AcquiredConns()) }),

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,7 @@ import (
 // Options are what the store needs to know.
 type Options struct {
 	URL                 string
+	ReplicaURL          string // of a streaming replica that answers lists and history; empty: none
 	MaxConns            int
 	MinConns            int
 	ConnectTimeout      time.Duration
@@ -45,10 +47,13 @@ type Store struct {
 	opt     Options
 	log     *slog.Logger
 	pool    *pgxpool.Pool
+	replica *pgxpool.Pool // nil: none
 	clock   clock
 	m       *metrics
 	batches *batcher
 	closing sync.Once
+
+	replicaFrom atomic.Int64 // unix nanoseconds from which on the replica is asked again
 }
 
 // Open connects to the database, migrating it first.
@@ -56,23 +61,31 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	if err := Migrate(ctx, opt.URL, opt.ConnectTimeout); err != nil {
 		return nil, err
 	}
-	cfg, err := poolConfig(opt)
+	pool, err := newPool(ctx, opt, opt.URL)
 	if err != nil {
 		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, oneLine("connect", err)
 	}
 	if err := checkMoved(ctx, pool); err != nil {
 		pool.Close()
 		return nil, err
 	}
 	s := &Store{opt: opt, log: log, pool: pool, m: newMetrics(reg, pool)}
+	if opt.ReplicaURL != "" { // it may be away, now and later
+		if s.replica, err = newPool(ctx, opt, opt.ReplicaURL); err != nil {
+			pool.Close()
+			return nil, &ReplicaError{err}
+		}
+	}
 	s.Store = sqlstore.New(s)
 	s.batches = startBatcher(s)
 	return s, nil
 }
+
+// ReplicaError says that the replica's address, and not the database's, is wrong.
+type ReplicaError struct{ err error }
+
+func (e *ReplicaError) Error() string { return e.err.Error() }
+func (e *ReplicaError) Unwrap() error { return e.err }
 
 // checkMoved refuses a database into which another store's data is still being moved.
 func checkMoved(ctx context.Context, pool *pgxpool.Pool) error {
@@ -91,6 +104,9 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.batches.stop()
 		s.pool.Close()
+		if s.replica != nil {
+			s.replica.Close()
+		}
 	})
 	return nil
 }
@@ -120,8 +136,9 @@ var sessionSettings = map[string]string{
 	"idle_in_transaction_session_timeout": "60000", // a process that hangs must not keep its locks
 }
 
-func poolConfig(opt Options) (*pgxpool.Config, error) {
-	cfg, err := pgxpool.ParseConfig(opt.URL)
+// newPool opens a pool, which connects when it is used.
+func newPool(ctx context.Context, opt Options, url string) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, oneLine("read the address", err)
 	}
@@ -131,5 +148,9 @@ func poolConfig(opt Options) (*pgxpool.Config, error) {
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	cfg.MaxConns, cfg.MinConns = int32(opt.MaxConns), int32(opt.MinConns)
 	cfg.PingTimeout = opt.ConnectTimeout
-	return cfg, nil
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, oneLine("connect", err)
+	}
+	return pool, nil
 }

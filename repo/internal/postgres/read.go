@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
 
@@ -17,17 +19,22 @@ func (s *Store) Read(ctx context.Context, fn func(q sqlstore.Conn) error) error 
 	if err != nil {
 		return catalogued(ctx, err)
 	}
+	return catalogued(ctx, s.readOn(ctx, pc, fn))
+}
+
+// readOn runs fn in one snapshot of a connection, which it gives back.
+func (s *Store) readOn(ctx context.Context, pc *pgxpool.Conn, fn func(q sqlstore.Conn) error) error {
 	defer pc.Release()
 	within, cancel := context.WithTimeout(ctx, maxTransaction)
 	defer cancel()
 	c := &conn{ctx: within, pg: pc.Conn(), begin: beginRead}
-	err = fn(c)
+	err := fn(c)
 	if c.begin == "" && !c.pg.IsClosed() {
 		if _, e := c.pg.Exec(within, "COMMIT"); e != nil && err == nil {
 			err = c.fail(e)
 		}
 	}
-	return catalogued(ctx, err)
+	return err
 }
 
 // Head implements sqlstore.Engine: what another process could change meanwhile is not kept.
@@ -42,7 +49,7 @@ const memberColumns = 16
 // Overview implements sqlstore.Engine.
 func (s *Store) Overview(ctx context.Context, userID int64) ([]sqlstore.Entry, error) {
 	var entries []sqlstore.Entry
-	err := s.Read(ctx, func(q sqlstore.Conn) error {
+	err := s.ReadLists(ctx, func(q sqlstore.Conn) error {
 		entries = nil
 		return q.Query(overviewQuery, func(r sqlstore.Row) error {
 			entries = append(entries, sqlstore.Entry{Member: sqlstore.ScanMember(r, 0), Conversation: sqlstore.ScanHead(r, memberColumns)})

@@ -194,6 +194,11 @@ func (s *Store) Head(conversationID int64) (sqlstore.Conversation, bool) {
 	return s.state.conversation(conversationID)
 }
 
+// ReadLists implements sqlstore.Engine.
+func (s *Store) ReadLists(ctx context.Context, fn func(q sqlstore.Conn) error) error {
+	return s.Read(ctx, fn)
+}
+
 // Cursor implements sqlstore.Engine.
 func (s *Store) Cursor(context.Context) (int64, error) { return s.clock.cursor(), nil }
 

@@ -134,7 +134,7 @@ func (s *Store) Conversations(ctx context.Context, r *repopb.GetConversationsReq
 		return cmp.Or(cmp.Compare(b.activity(), a.activity()), cmp.Compare(b.ID, a.ID))
 	})
 	resp := &repopb.GetConversationsResponse{HasMore: len(order) > int(r.GetLimit())}
-	err = s.engine.Read(ctx, func(q Conn) error {
+	err = s.engine.ReadLists(ctx, func(q Conn) error {
 		resp.Conversations = resp.Conversations[:0]
 		for _, i := range order[:min(len(order), int(r.GetLimit()))] {
 			view, err := viewOf(q, entries[i])

@@ -15,7 +15,7 @@ const GroupMembersQuery = `SELECT m.user_id, u.username, u.nickname, u.Avatar, m
 // GroupMembers implements repo.Store.
 func (s *Store) GroupMembers(ctx context.Context, r *repopb.GetGroupMembersRequest) (*repopb.GetGroupMembersResponse, error) {
 	var out *repopb.GetGroupMembersResponse
-	err := s.engine.Read(ctx, func(q Conn) error {
+	err := s.engine.ReadLists(ctx, func(q Conn) error {
 		out = &repopb.GetGroupMembersResponse{}
 		if err := readable(q, r.GetGroupId(), r.GetActorId()); err != nil {
 			return err

@@ -30,7 +30,7 @@ func (s *Store) Messages(ctx context.Context, r *repopb.GetMessagesRequest) (*re
 		return nil, errs.InvalidField("limit", "must be 1 to %d", maxPage)
 	}
 	var resp *repopb.GetMessagesResponse
-	err := s.engine.Read(ctx, func(q Conn) error {
+	err := s.engine.ReadLists(ctx, func(q Conn) error {
 		resp = &repopb.GetMessagesResponse{}
 		c, err := s.readable(q, r.GetConversationId(), r.GetUserId())
 		if err != nil {

@@ -24,6 +24,9 @@ type Engine interface {
 	Write(ctx context.Context, fn func(t *Tx) error) error
 	// Read runs fn in one snapshot, which holds whatever was acknowledged before the call.
 	Read(ctx context.Context, fn func(q Conn) error) error
+	// ReadLists is Read for what pages through history and lists; a copy of the
+	// database may serve it, and fn may run more than once.
+	ReadLists(ctx context.Context, fn func(q Conn) error) error
 	// Overview returns a user's conversations, in no order, as of one moment
 	// after the call's begin.
 	Overview(ctx context.Context, userID int64) ([]Entry, error)

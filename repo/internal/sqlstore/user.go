@@ -174,7 +174,7 @@ const SearchUsersQuery = `SELECT ` + userColumns + ` FROM (
 func (s *Store) SearchUsers(ctx context.Context, r *repopb.SearchUsersRequest) ([]*repopb.User, error) {
 	prefix := strings.ToLower(r.GetPrefix())
 	var users []*repopb.User
-	err := s.engine.Read(ctx, func(q Conn) error {
+	err := s.engine.ReadLists(ctx, func(q Conn) error {
 		users = nil
 		return q.Query(SearchUsersQuery, func(r Row) error {
 			users = append(users, scanUser(r))
