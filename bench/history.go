@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -137,11 +138,11 @@ func (o historyOptions) measureReads(ctx context.Context, w *world, r *report) e
 		r.latencies(read.name, h)
 	}
 	for _, route := range []string{"/api/v1/messages/history", "/api/v1/conversations"} {
-		labels := fmt.Sprintf(`{method="GET",route=%q}`, route)
-		sum, ok := w.metric(ctx, "gochat_http_request_seconds_sum"+labels)
-		count, _ := w.metric(ctx, "gochat_http_request_seconds_count"+labels)
-		if ok && count > 0 {
-			r.add("mean time in the server, "+route, 1000*sum/count, "ms")
+		all := w.buckets(ctx, "gochat_http_request_seconds", fmt.Sprintf(`method="GET",route=%q`, route))
+		for _, q := range []float64{0.5, 0.99} {
+			if v := quantile(q, all); !math.IsNaN(v) {
+				r.add(fmt.Sprintf("p%g in the server, %s", 100*q, route), 1000*v, "ms")
+			}
 		}
 	}
 	if !o.Floor || w.dir == "" {
