@@ -33,7 +33,8 @@ func Accounts(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 
 type accountFixture struct {
 	groupFixture
-	later int64 // a time at which things expire
+	later    int64        // a time at which things expire
+	sessions atomic.Int64 // ids that grow: they decide which of a millisecond's sessions is the oldest
 }
 
 func (f *accountFixture) register(t testing.TB, name, nickname string) (*repopb.User, error) {
@@ -188,7 +189,7 @@ func testInvitations(t *testing.T, f *accountFixture) {
 func (f *accountFixture) session(t testing.TB, user int64, device, token string, most int32) *repopb.CreateSessionResponse {
 	t.Helper()
 	r, err := f.CreateSession(t.Context(), &repopb.CreateSessionRequest{
-		Session:     &repopb.Session{UserId: user, DeviceId: device, Platform: "test", ExpiresAt: f.later},
+		Session:     &repopb.Session{Id: f.sessions.Add(1), UserId: user, DeviceId: device, Platform: "test", ExpiresAt: f.later},
 		RefreshHash: []byte(token), MaxSessions: most,
 	})
 	if err != nil {
