@@ -141,6 +141,14 @@ type Handle struct {
 // own starts a server that ends with the test.
 func own(t testing.TB, s *server) Handle {
 	t.Helper()
+	h := adopt(t, s)
+	h.Start()
+	return h
+}
+
+// adopt lets a server end with the test.
+func adopt(t testing.TB, s *server) Handle {
+	t.Helper()
 	h := Handle{t: t, s: s}
 	t.Cleanup(func() {
 		if err := s.stop(s.abandon); err != nil {
@@ -148,7 +156,6 @@ func own(t testing.TB, s *server) Handle {
 		}
 		_ = os.RemoveAll(s.dir)
 	})
-	h.Start()
 	return h
 }
 

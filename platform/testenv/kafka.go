@@ -1,0 +1,184 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+)
+
+var sharedKafka shared[string]
+
+// Kafka returns the addresses, separated by commas, of a broker that tests
+// share. Topics and groups there are the test's to name apart.
+func Kafka(t testing.TB) string {
+	t.Helper()
+	if addresses := os.Getenv("GOCHAT_TEST_KAFKA"); addresses != "" {
+		return addresses
+	}
+	return sharedKafka.get(t, func() (string, error) {
+		k, err := newKafka()
+		if err != nil {
+			return "", err
+		}
+		return k.address, k.start()
+	})
+}
+
+// KafkaHandle is a private broker.
+type KafkaHandle struct {
+	Handle
+	k *kafkaServer
+}
+
+// KafkaServer starts a private broker that ends with the test.
+func KafkaServer(t testing.TB) KafkaHandle {
+	t.Helper()
+	h := NewKafka(t)
+	h.Start()
+	return h
+}
+
+// NewKafka prepares a private broker without starting it.
+func NewKafka(t testing.TB) KafkaHandle {
+	t.Helper()
+	k, err := newKafka()
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	return KafkaHandle{Handle: adopt(t, &k.server), k: k}
+}
+
+// Address is host:port; it stays the same over restarts.
+func (h KafkaHandle) Address() string { return h.k.address }
+
+// Proxy returns the address of a second listener of the broker, which tells
+// its clients to come through the proxy, and the proxy.
+func (h KafkaHandle) Proxy() *TCPProxy {
+	h.t.Helper()
+	return proxyOn(h.t, h.k.proxyPort, h.k.behindProxy)
+}
+
+type kafkaServer struct {
+	server
+	address     string
+	behindProxy string
+	proxyPort   int
+}
+
+// kafkaSettings are one broker that is its own controller. What is written
+// reaches the system before it is acknowledged and so survives kill -9.
+const kafkaSettings = `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@%[4]s
+listeners=PLAIN://%[1]s,PROXIED://%[2]s,CONTROLLER://%[4]s
+advertised.listeners=PLAIN://%[1]s,PROXIED://%[3]s
+listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAIN
+log.dirs=%[5]s
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+num.network.threads=2
+num.io.threads=2
+log.cleaner.enable=false
+`
+
+func newKafka() (*kafkaServer, error) {
+	java, err := program("java")
+	if err != nil {
+		return nil, err
+	}
+	jars, err := kafkaJars()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir("kafka")
+	if err != nil {
+		return nil, err
+	}
+	var ports [4]int
+	for i := range ports {
+		if ports[i], err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	k := &kafkaServer{address: local(ports[0]), behindProxy: local(ports[1]), proxyPort: ports[2]}
+	file := filepath.Join(dir, "server.properties")
+	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"))
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	run := func(class string, args ...string) *exec.Cmd {
+		return exec.Command(java, append([]string{ //nolint:noctx // ends by itself, or Stop ends it
+			"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars, class,
+		}, args...)...)
+	}
+	format := run("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", file)
+	format.Dir = dir
+	if out, err := format.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("format Kafka's data folder: %w\n%s", err, out)
+	}
+	k.server = server{
+		name: "Kafka", dir: dir, quit: syscall.SIGTERM, abandon: syscall.SIGKILL,
+		command: func() *exec.Cmd { return run("kafka.Kafka", file) },
+		ready:   func() error { return kafkaReady(k.address) },
+	}
+	return k, nil
+}
+
+// kafkaReady asks for the broker's own description, which it gives once it has
+// registered with its controller.
+func kafkaReady(address string) error {
+	conn, err := net.Dial("tcp", address) //nolint:noctx // on this machine: answers at once
+	if err != nil {
+		return err
+	}
+	conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	answer, err := (&kafka.Client{Addr: kafka.TCP(address), Transport: transport}).Metadata(ctx, &kafka.MetadataRequest{})
+	if err == nil && len(answer.Brokers) == 0 {
+		err = errors.New("no broker has registered yet")
+	}
+	return err
+}
+
+// kafkaJars is the class path that `make deps` filled, in the module's bin/kafka.
+func kafkaJars() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("the tests do not run inside the module, whose bin/kafka holds Kafka")
+		}
+		dir = up
+	}
+	jars, _ := filepath.Glob(filepath.Join(dir, "bin", "kafka", "*.jar")) // fails for a malformed pattern only
+	if len(jars) == 0 {
+		return "", errors.New("the artifacts of Kafka are not in bin/kafka: run `make deps`")
+	}
+	return strings.Join(jars, ":"), nil
+}
