@@ -15,6 +15,7 @@ import (
 	"github.com/gochat-im/gochat/gateway"
 	"github.com/gochat-im/gochat/logic"
 	"github.com/gochat-im/gochat/platform/bus/embedded"
+	"github.com/gochat-im/gochat/platform/bus/kafka"
 	"github.com/gochat-im/gochat/platform/cache"
 	"github.com/gochat-im/gochat/platform/config"
 	"github.com/gochat-im/gochat/platform/redis"
@@ -35,6 +36,7 @@ type Config struct {
 	Roles           RolesConfig         `koanf:"roles"`
 	Log             LogConfig           `koanf:"log"`
 	EmbeddedBus     embedded.Config     `koanf:"embedded_bus"`
+	Kafka           kafka.Config        `koanf:"kafka"`
 	Redis           redis.Config        `koanf:"redis"`
 	Registry        registry.Config     `koanf:"registry"`
 	SharedCache     cache.SharedConfig  `koanf:"shared_cache"`
@@ -70,6 +72,7 @@ func defaultConfig() Config {
 		Roles:           defaultRolesConfig(),
 		Log:             LogConfig{Level: "info", Format: "text"},
 		EmbeddedBus:     embedded.DefaultConfig(),
+		Kafka:           kafka.DefaultConfig(),
 		Redis:           redis.DefaultConfig(),
 		Registry:        registry.DefaultConfig(),
 		SharedCache:     cache.DefaultSharedConfig(),
@@ -106,7 +109,7 @@ func (c Config) validate() error {
 		known          []string
 	}{
 		{"store", c.Store, []string{repo.StoreSQLite, repo.StorePostgres}},
-		{"bus", c.Bus, []string{"embedded"}},
+		{"bus", c.Bus, []string{"embedded", "kafka"}},
 		{"cache", c.Cache, []string{"embedded", "redis"}},
 	} {
 		if !slices.Contains(choice.known, choice.value) {
@@ -130,6 +133,7 @@ func (c Config) validate() error {
 		config interface{ Validate() error }
 	}{
 		{"embedded_bus", c.EmbeddedBus},
+		{"kafka", c.Kafka},
 		{"redis", c.Redis},
 		{"registry", c.Registry},
 		{"shared_cache", c.SharedCache},

@@ -20,6 +20,7 @@ import (
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/bus/embedded"
+	"github.com/gochat-im/gochat/platform/bus/kafka"
 	"github.com/gochat-im/gochat/platform/datadir"
 	"github.com/gochat-im/gochat/platform/obs"
 	"github.com/gochat-im/gochat/platform/rpc"
@@ -71,9 +72,7 @@ func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
 		fx.Provide(
 			obs.NewRegistry,
 			func(r *prometheus.Registry) prometheus.Registerer { return r },
-			func(log *slog.Logger, reg prometheus.Registerer) bus.Bus {
-				return embedded.New(cfg.EmbeddedBus, log, reg)
-			},
+			func(log *slog.Logger, reg prometheus.Registerer) (bus.Bus, error) { return newBus(cfg, log, reg) },
 		),
 		sharing(cfg),
 	}
@@ -116,6 +115,14 @@ func startBus(cfg Config) fx.Option {
 	return fx.Invoke(func(lc fx.Lifecycle, b bus.Bus, _ consumers) {
 		lc.Append(fx.StartStopHook(b.Start, b.Stop))
 	})
+}
+
+// newBus makes the bus of this process.
+func newBus(cfg Config, log *slog.Logger, reg prometheus.Registerer) (bus.Bus, error) {
+	if cfg.Bus == "kafka" {
+		return kafka.New(cfg.Kafka, log, reg)
+	}
+	return embedded.New(cfg.EmbeddedBus, log, reg), nil
 }
 
 // adminApp is the roles without listeners: a server for one command of the operator.

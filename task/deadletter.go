@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
@@ -42,7 +43,7 @@ type graveyard struct {
 // onDead returns the OnDead of a topic: it publishes the record with its reason to im-dead-letter-topic.
 func (g *graveyard) onDead(topic string) func(context.Context, bus.Record, error) error {
 	return func(ctx context.Context, r bus.Record, cause error) error {
-		payload, err := proto.Marshal(r.Message)
+		payload, err := payloadOf(r.Message)
 		if err != nil {
 			return fmt.Errorf("encode dead record: %w", err)
 		}
@@ -51,6 +52,15 @@ func (g *graveyard) onDead(topic string) func(context.Context, bus.Record, error
 			Topic: topic, Key: strconv.FormatInt(r.Key, 10), Payload: payload, Error: cause.Error(),
 		}})
 	}
+}
+
+// payloadOf returns the bytes of a dead record: also those that could not be
+// decoded, which the bus hands over as they are.
+func payloadOf(m proto.Message) ([]byte, error) {
+	if raw, ok := m.(*wrapperspb.BytesValue); ok {
+		return raw.GetValue(), nil
+	}
+	return proto.Marshal(m)
 }
 
 // handle is the handler of im-dead-letter-topic: each record becomes a job

@@ -29,7 +29,9 @@ type Topic struct {
 	New      func() proto.Message // an empty message of the topic's type
 	MaxBatch int                  // records in one call of the handler; 0: the bus's default
 	Attempts int                  // of a record that fails by itself; 0: the bus's default
-	// OnDead takes over a record that failed for good. It is retried until it returns nil.
+	// OnDead takes over a record that failed for good. It is retried until it
+	// returns nil. A record that cannot be decoded comes at once, with a
+	// *wrapperspb.BytesValue of its bytes (at most the first 256 KiB).
 	OnDead func(ctx context.Context, r Record, cause error) error
 }
 

@@ -17,38 +17,74 @@ import (
 
 const patience = 30 * time.Second // for what should take milliseconds
 
-// Run runs the suite. make returns a new bus that was not started and that
-// repeats within milliseconds; the suite stops it.
+// testCase is one part of the contract.
+type testCase struct {
+	name string
+	test func(*testing.T, bus.Bus)
+}
+
+var common = []testCase{
+	{"KeepsOrderOfKey", keepsOrderOfKey},
+	{"KeepsOrderWithinOneCall", keepsOrderWithinOneCall},
+	{"BatchesWhatQueued", batchesWhatQueued},
+	{"RepeatsBatchWhileUnavailable", repeatsBatchWhileUnavailable},
+	{"SetsPoisonAside", setsPoisonAside},
+	{"DropsPoisonWithoutOnDead", dropsPoisonWithoutOnDead},
+	{"SurvivesPanics", survivesPanics},
+	{"StopEndsHandlersWithItsContext", stopEndsHandlersWithItsContext},
+	{"RefusesAfterStop", refusesAfterStop},
+	{"RefusesSecondHandler", refusesSecondHandler},
+	{"CountsDepth", countsDepth},
+}
+
+// Run runs the suite on a bus that lives in its process. make returns a new
+// bus that was not started and that repeats within milliseconds; the suite
+// stops it.
 func Run(t *testing.T, make func(t *testing.T) bus.Bus) {
 	t.Helper()
+	for _, c := range append([]testCase{{"StopDrainsChains", stopDrainsChains}}, common...) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, stopped(t, make(t)))
+		})
+	}
+}
+
+// RunDurable runs the suite on a bus that keeps its records elsewhere. open
+// returns a new bus on the topics of space, which a case uses for itself.
+func RunDurable(t *testing.T, open func(t *testing.T, space string) bus.Bus) {
+	t.Helper()
+	for _, c := range common {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, stopped(t, open(t, c.name)))
+		})
+	}
 	for _, c := range []struct {
 		name string
-		test func(*testing.T, bus.Bus)
+		test func(t *testing.T, open func() bus.Bus)
 	}{
-		{"KeepsOrderOfKey", keepsOrderOfKey},
-		{"KeepsOrderWithinOneCall", keepsOrderWithinOneCall},
-		{"BatchesWhatQueued", batchesWhatQueued},
-		{"RepeatsBatchWhileUnavailable", repeatsBatchWhileUnavailable},
-		{"SetsPoisonAside", setsPoisonAside},
-		{"DropsPoisonWithoutOnDead", dropsPoisonWithoutOnDead},
-		{"SurvivesPanics", survivesPanics},
-		{"StopDrainsChains", stopDrainsChains},
-		{"StopEndsHandlersWithItsContext", stopEndsHandlersWithItsContext},
-		{"RefusesAfterStop", refusesAfterStop},
-		{"RefusesSecondHandler", refusesSecondHandler},
-		{"CountsDepth", countsDepth},
+		{"KeepsRecordsForTheNextProcess", keepsRecordsForNextProcess},
+		{"GoesOnAfterStop", goesOnAfterStop},
+		{"GivesUnfinishedBatchAgain", givesUnfinishedBatchAgain},
+		{"PublishesOnly", publishesOnly},
+		{"SharesTopicsWhileMembersComeAndGo", sharesWhileMembersComeAndGo},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			b := make(t)
-			t.Cleanup(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
-				defer cancel()
-				_ = b.Stop(ctx)
-			})
-			c.test(t, b)
+			c.test(t, func() bus.Bus { return stopped(t, open(t, c.name)) })
 		})
 	}
+}
+
+// stopped stops a bus with its test.
+func stopped(t *testing.T, b bus.Bus) bus.Bus {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = b.Stop(ctx) // cases that care have stopped it already
+	})
+	return b
 }
 
 func record(key, v int64) bus.Record { return bus.Record{Key: key, Message: wrapperspb.Int64(v)} }

@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
@@ -105,12 +106,30 @@ func countsDepth(t *testing.T, b bus.Bus) {
 	publish(t, b, "depth", record(1, 0))
 	wait(t, entered, "the handler runs")
 	publish(t, b, "depth", record(1, 1), record(1, 2))
-	if n := b.Depth()["depth"]; n != 3 {
-		t.Errorf("depth is %d with one record in the handler and two queued, want 3", n)
-	}
+	wantDepth(t, b, 3) // one record in the handler and two queued
 	close(release)
+	wantDepth(t, b, 0)
 	stop(t, b)
 	if n := b.Depth()["depth"]; n != 0 {
 		t.Errorf("depth is %d after Stop, want 0", n)
+	}
+}
+
+// wantDepth waits for a depth: a bus on a broker learns of its records from the next answer.
+func wantDepth(t *testing.T, b bus.Bus, want int) {
+	t.Helper()
+	timeout := time.After(patience)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		n := b.Depth()["depth"]
+		if n == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout:
+			t.Fatalf("depth is %d, want %d", n, want)
+		}
 	}
 }

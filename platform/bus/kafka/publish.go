@@ -1,0 +1,156 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/errs"
+)
+
+const (
+	laneQueue      = 256 // calls of Publish that wait in a lane; more wait for room
+	recordOverhead = 64  // bytes around a record's value in a request, at most
+)
+
+// writers are the lanes of a topic that this process publishes to.
+type writers struct {
+	name  string
+	ready chan struct{} // closed when lanes are known
+	lanes []*lane
+}
+
+// entry is an encoded record.
+type entry struct {
+	key, value []byte
+	at         time.Time
+}
+
+// parcel is what one Publish has for one lane; small enough for one request.
+type parcel struct {
+	ctx     context.Context // of the publisher; its deadline is the parcel's
+	entries []entry
+	bytes   int
+	stored  chan error // capacity 1
+}
+
+// Publish implements bus.Bus. The records of one partition are stored together
+// or, when there are very many, in order; those of other partitions may have
+// been stored when the answer is an error. Without a broker it waits until ctx
+// or the setting publish_timeout ends.
+func (b *Bus) Publish(ctx context.Context, topic string, records ...bus.Record) error {
+	if !b.admits(ctx) {
+		return errStopping(topic)
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.PublishTimeout)
+	defer cancel()
+	begin := time.Now()
+	w, err := b.writersOf(ctx, topic)
+	if err == nil {
+		err = w.publish(ctx, b.cfg.RequestBytes, records)
+	}
+	b.metrics.published(topic, len(records), time.Since(begin), err)
+	return err
+}
+
+// writersOf returns a topic's lanes, waiting until its partitions are known.
+func (b *Bus) writersOf(ctx context.Context, topic string) (*writers, error) {
+	b.mu.Lock()
+	w := b.topics[topic]
+	if w == nil {
+		w = &writers{name: topic, ready: make(chan struct{})}
+		b.topics[topic] = w
+		b.lanes.Go(func() { b.open(w) })
+	}
+	b.mu.Unlock()
+	select {
+	case <-w.ready:
+		return w, nil
+	case <-ctx.Done():
+		return nil, errAway(topic, context.Cause(ctx))
+	case <-b.publishing.Done():
+		return nil, errStopping(topic)
+	}
+}
+
+// open finds out the partitions of a topic and starts its lanes.
+func (b *Bus) open(w *writers) {
+	n, err := b.partitions(b.publishing, b.cfg.Prefix+w.name)
+	if err != nil {
+		return // the bus has stopped
+	}
+	for i := range n {
+		l := &lane{bus: b, topic: w.name, partition: i, queue: make(chan *parcel, laneQueue)}
+		w.lanes = append(w.lanes, l)
+		b.lanes.Go(l.run)
+	}
+	close(w.ready)
+}
+
+func (w *writers) publish(ctx context.Context, limit int, records []bus.Record) error {
+	lanes := make(map[int][]*parcel, 1)
+	now := time.Now()
+	for _, r := range records {
+		value, err := proto.Marshal(r.Message)
+		if err != nil {
+			return errs.Wrap(errs.Internal, fmt.Errorf("encode record of %s: %w", w.name, err), "internal error")
+		}
+		size := len(value) + recordOverhead
+		if size > limit {
+			return errs.New(errs.TooLarge, "a record of %d bytes is too large", len(value)).With("topic", w.name)
+		}
+		i := partitionOf(r.Key, len(w.lanes))
+		list := lanes[i]
+		if len(list) == 0 || list[len(list)-1].bytes+size > limit {
+			list = append(list, &parcel{ctx: ctx, stored: make(chan error, 1)})
+			lanes[i] = list
+		}
+		p := list[len(list)-1]
+		p.entries = append(p.entries, entry{key: encodeKey(r.Key), value: value, at: now})
+		p.bytes += size
+	}
+	// One parcel of each lane at a time: the next one of a lane goes only after the one before is stored.
+	for round := 0; len(lanes) > 0; round++ {
+		for i, list := range lanes {
+			if err := w.lanes[i].put(ctx, list[round]); err != nil {
+				return err
+			}
+		}
+		for i, list := range lanes {
+			if err := w.lanes[i].await(ctx, list[round]); err != nil {
+				return err
+			}
+			if round+1 == len(list) {
+				delete(lanes, i)
+			}
+		}
+	}
+	return nil
+}
+
+// partitionOf is stable: it must never change, or the records of a key change
+// their partition. Fibonacci hashing spreads ids that share their high bits.
+func partitionOf(key int64, n int) int {
+	return int(uint64(key) * 0x9E3779B97F4A7C15 >> 32 % uint64(n))
+}
+
+func encodeKey(key int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(key)) }
+
+func decodeKey(b []byte) (int64, error) {
+	if len(b) != 8 {
+		return 0, errors.New("its key has not 8 bytes")
+	}
+	return int64(binary.BigEndian.Uint64(b)), nil
+}
+
+func errAway(topic string, cause error) error {
+	return errs.Wrap(errs.Unavailable, cause, "the server is busy").With("topic", topic)
+}
