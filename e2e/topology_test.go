@@ -60,7 +60,7 @@ func topologies() []topology {
 			"one process a folder": testDataFolderBelongsToOne,
 			"keys are generated":   testKeysAreGeneratedAndPrivate,
 		},
-	}}
+	}, {name: "twins", plan: twins}, {name: "shared-repo", plan: sharedRepo}}
 }
 
 func chosenTopology() (topology, error) {

@@ -5,13 +5,16 @@ import (
 	"log/slog"
 	"testing"
 
+	"google.golang.org/grpc"
+
+	"github.com/gochat-im/gochat/platform/rpc/rpctest"
 	"github.com/gochat-im/gochat/platform/testenv"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/repo/repotest"
 )
 
-// contract runs a suite on every engine.
+// contract runs a suite on every engine, and as another process sees it.
 func contract(t *testing.T, suite func(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer)) {
 	t.Parallel()
 	t.Run(repo.StoreSQLite, func(t *testing.T) {
@@ -20,6 +23,17 @@ func contract(t *testing.T, suite func(t *testing.T, open func(t testing.TB) rep
 			cfg := repo.DefaultConfig()
 			cfg.DataDir = t.TempDir()
 			return openFor(t, cfg)
+		})
+	})
+	t.Run("over gRPC", func(t *testing.T) {
+		t.Parallel()
+		suite(t, func(t testing.TB) repopb.RepoServiceServer {
+			cfg := repo.DefaultConfig()
+			cfg.DataDir = t.TempDir()
+			local := openFor(t, cfg)
+			return repo.NewRemote(rpctest.Connect(t, repopb.RepoService_ServiceDesc.ServiceName, func(s grpc.ServiceRegistrar) {
+				repopb.RegisterRepoServiceServer(s, local)
+			}))
 		})
 	})
 	t.Run(repo.StorePostgres, func(t *testing.T) {
