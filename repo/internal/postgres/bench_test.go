@@ -90,3 +90,42 @@ func bareLoop(b *testing.B, s *Store, callers, size int) func(caller, n int, mes
 		return err
 	}
 }
+
+// BenchmarkHistoryPage reads pages of 50 from anywhere in conversations of 10,000,000 messages in all.
+func BenchmarkHistoryPage(b *testing.B) {
+	const messages, conversations = 10_000_000, 1000
+	s := openTest(b)
+	first := fillMessages(b, s, messages, conversations)
+	rng := rand.New(rand.NewPCG(1, 2))
+	page := func() {
+		id, before := first+rng.Int64N(conversations), 51+rng.Int64N(messages/conversations-50)
+		p, err := s.Messages(b.Context(), &repopb.GetMessagesRequest{ConversationId: id, UserId: 2, BeforeSeq: before, Limit: 50})
+		if err != nil || len(p.GetEvents()) != 50 || p.GetEvents()[49].GetSeq() != before-1 {
+			b.Fatal(p, err)
+		}
+	}
+	for b.Loop() {
+		page()
+	}
+}
+
+// fillMessages loads messages as their conversations would have got them, side by side, and returns the first of the
+// conversations, whose ids follow each other. Their members are the users 2 and 3.
+func fillMessages(b *testing.B, s *Store, messages, conversations int) int64 {
+	b.Helper()
+	const first = 1 << 40
+	c := connect(b, s.opt.URL)
+	for _, sql := range []string{
+		fmt.Sprintf("INSERT INTO conversations (id, type, low_id, high_id, created_at) SELECT %d + n, 1, 2, 3 + n, 1 FROM generate_series(0, %d) n", first, conversations-1),
+		fmt.Sprintf("INSERT INTO members (conversation_id, user_id, role, joined_at) SELECT %d + n, 2, 1, 1 FROM generate_series(0, %d) n", first, conversations-1),
+		fmt.Sprintf(`INSERT INTO messages (conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key)
+			SELECT %d + n %% %d, n / %d + 1, 1, 2, n, n / %d + 1, n / %d + 1, 'text', repeat('x', 100), n::text FROM generate_series(0, %d) n`,
+			first, conversations, conversations, conversations, conversations, messages-1),
+		"ANALYZE",
+	} {
+		if _, err := c.Exec(b.Context(), sql); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return first
+}
