@@ -24,7 +24,7 @@ func (p *part) add(index int, d *gatewaypb.Delivery) {
 // everywhere reports whether a delivery goes to every gateway as it is. What changes who gets a conversation does: each
 // gateway remembers it for users that may connect to it in a moment.
 func everywhere(d *gatewaypb.Delivery) bool {
-	return d.GetSuspension() != nil || len(d.GetAttachUserIds()) > 0 || len(d.GetDetachUserIds()) > 0
+	return d.GetEverywhere() || d.GetSuspension() != nil || len(d.GetAttachUserIds()) > 0 || len(d.GetDetachUserIds()) > 0
 }
 
 // takesAway reports whether a caller relies on it that nothing more reaches users once a delivery is made.
@@ -157,7 +157,7 @@ func shares(users []int64, of map[int64][]registry.Instance) []share {
 
 // narrowed is a delivery for some of its users.
 func narrowed(d *gatewaypb.Delivery, users []int64) *gatewaypb.Delivery {
-	return &gatewaypb.Delivery{Body: d.GetBody(), UserIds: users, Except: d.GetExcept(), Index: d.GetIndex(), Private: d.GetPrivate()}
+	return &gatewaypb.Delivery{Body: d.GetBody(), UserIds: users, Except: d.GetExcept(), Index: d.GetIndex(), Private: d.GetPrivate(), Everywhere: d.GetEverywhere()}
 }
 
 // conversationOf is the conversation that a delivery is about.

@@ -177,6 +177,22 @@ func TestRouterInterest(t *testing.T) {
 	f.route(f.task, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{large(3)}})
 	wantSeqs(t, "the member", member, 5, 1, 2, 3)
 	wantSeqs(t, "who joined", stranger, 5, 2, 3)
+
+	// A message that overtakes the change that makes its receiver's gateway interested.
+	newcomer, next := f.b.user(3), large(2)
+	next.Everywhere = true
+	next.GetEvent().ConversationId = 6
+	joined = large(1)
+	joined.GetEvent().ConversationId, joined.AttachUserIds, joined.Index = 6, []int64{3}, true
+	f.route(f.task, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{joined}})
+	f.route(f.a.router, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{next}})
+	wantSeqs(t, "a newcomer", newcomer, 6, 1, 2)
+	joined, next = large(3), large(4)
+	joined.GetEvent().ConversationId, joined.AttachUserIds, joined.Index = 6, []int64{1}, true
+	next.GetEvent().ConversationId, next.Everywhere = 6, true
+	f.route(f.a.router, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{next}})
+	f.route(f.task, &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{joined}})
+	wantSeqs(t, "a newcomer", newcomer, 6, 1, 2, 3, 4)
 }
 
 // A removal holds on every gateway when the call returns, wherever the user connects next.

@@ -15,7 +15,7 @@ func (p *persister) planEntry(ctx context.Context, pl *plan, e *entry, route *re
 	if e.committed == nil {
 		d := pl.add(event, !e.duplicate)
 		d.Except = e.except
-		address(d, route)
+		address(d, event, route)
 		return nil
 	}
 	attach, index := e.committed.AttachUserIds, route.Large
@@ -31,7 +31,7 @@ func (p *persister) planEntry(ctx context.Context, pl *plan, e *entry, route *re
 	if e.committed.BecameLarge {
 		d.UserIds = attach // nobody is indexed before it
 	} else {
-		address(d, route)
+		address(d, event, route)
 	}
 	return nil
 }
@@ -49,10 +49,15 @@ func (p *persister) members(ctx context.Context, group int64) ([]int64, error) {
 	return ids, nil
 }
 
+// settleSeqs is for how many events after a change of a large group's members its events go to every gateway. Another
+// process may deliver the change, and be slower: gateways then hold back what comes above it until it has come.
+const settleSeqs = 32
+
 // address sets the receivers of an event of route's conversation.
-func address(d *gatewaypb.Delivery, route *repopb.Route) {
+func address(d *gatewaypb.Delivery, event *repopb.Event, route *repopb.Route) {
 	if route.Large {
 		d.Interested = true
+		d.Everywhere = event.Seq-route.MembersSeq < settleSeqs
 	} else {
 		d.UserIds = route.MemberIds
 	}

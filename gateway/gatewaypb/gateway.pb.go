@@ -226,7 +226,10 @@ type Delivery struct {
 	// After the body: these users get nothing more of the conversation.
 	DetachUserIds []int64 `protobuf:"varint,10,rep,packed,name=detach_user_ids,json=detachUserIds,proto3" json:"detach_user_ids,omitempty"`
 	// A copy of an event for user_ids alone: it goes out at once, and is not the conversation's own delivery of that event.
-	Private       bool `protobuf:"varint,11,opt,name=private,proto3" json:"private,omitempty"`
+	Private bool `protobuf:"varint,11,opt,name=private,proto3" json:"private,omitempty"`
+	// To every gateway, interested or not: the members changed just now, and whose new members they are may not be known
+	// yet. A gateway that has none drops it.
+	Everywhere    bool `protobuf:"varint,14,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -367,6 +370,13 @@ func (x *Delivery) GetDetachUserIds() []int64 {
 func (x *Delivery) GetPrivate() bool {
 	if x != nil {
 		return x.Private
+	}
+	return false
+}
+
+func (x *Delivery) GetEverywhere() bool {
+	if x != nil {
+		return x.Everywhere
 	}
 	return false
 }
@@ -935,7 +945,7 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\adetails\x18\a \x03(\v2&.gochat.gateway.v1.Result.DetailsEntryR\adetails\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcc\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xec\x04\n" +
 	"\bDelivery\x12-\n" +
 	"\x05event\x18\x01 \x01(\v2\x15.gochat.repo.v1.EventH\x00R\x05event\x121\n" +
 	"\x04read\x18\x02 \x01(\v2\x1b.gochat.repo.v1.ReadPointerH\x00R\x04read\x123\n" +
@@ -954,7 +964,10 @@ const file_gateway_gatewaypb_gateway_proto_rawDesc = "" +
 	"\x05index\x18\t \x01(\bR\x05index\x12&\n" +
 	"\x0fdetach_user_ids\x18\n" +
 	" \x03(\x03R\rdetachUserIds\x12\x18\n" +
-	"\aprivate\x18\v \x01(\bR\aprivateB\x06\n" +
+	"\aprivate\x18\v \x01(\bR\aprivate\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\x0e \x01(\bR\n" +
+	"everywhereB\x06\n" +
 	"\x04body\"K\n" +
 	"\n" +
 	"Suspension\x12'\n" +
