@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/knadh/koanf/parsers/yaml"
+
+	"github.com/gochat-im/gochat/platform/config"
+)
+
+// processesOf reads the environments of GoChat's processes from the deployment files, by the process's name.
+func processesOf(t *testing.T) map[string][]string {
+	t.Helper()
+	processes := map[string][]string{}
+	compose := parseYAML(t, readFile(t, "deploy/compose.yaml"))
+	for name, service := range compose["services"].(map[string]any) {
+		s := service.(map[string]any)
+		if s["image"] != "gochat" {
+			continue
+		}
+		processes["compose "+name] = environOf(s["environment"].(map[string]any))
+	}
+	shared := strings.Fields(readFile(t, "deploy/kubernetes/settings.env"))
+	for _, role := range allRoles {
+		deployment, _, _ := strings.Cut(readFile(t, "deploy/kubernetes/"+role+".yaml"), "\n---\n")
+		env := append(slices.Clone(shared), "GOCHAT_ROLES_RUN="+role,
+			"GOCHAT_ROLES_SECRET="+strings.Repeat("s", 64), "GOCHAT_POSTGRES_URL=postgres://gochat:x@postgres/gochat", "GOCHAT_REDIS_PASSWORD=x")
+		for _, m := range regexp.MustCompile(`\{name: (GOCHAT_\w+), value: "?([^"}]*)"?\}`).FindAllStringSubmatch(deployment, -1) {
+			env = append(env, m[1]+"="+strings.ReplaceAll(m[2], "$(POD_IP)", "10.0.0.1"))
+		}
+		if !strings.Contains(deployment, "args: [serve, --roles, "+role+"]") {
+			t.Errorf("%s.yaml does not run role %s", role, role)
+		}
+		processes["kubernetes "+role] = env
+	}
+	return processes
+}
+
+func environOf(settings map[string]any) []string {
+	var env []string
+	for name, value := range settings {
+		env = append(env, fmt.Sprintf("%s=%v", name, value))
+	}
+	// Compose fills in what the operator sets: ${NAME:?why} and ${NAME:-default}.
+	variable := regexp.MustCompile(`\$\{[A-Z_]+:(\?|-)([^}]*)\}`)
+	for i, e := range env {
+		env[i] = variable.ReplaceAllStringFunc(e, func(v string) string {
+			if m := variable.FindStringSubmatch(v); m[1] == "-" {
+				return m[2]
+			}
+			return strings.Repeat("s", 64)
+		})
+	}
+	return env
+}
+
+// The deployments' settings exist and work together, and none of their secrets has a value.
+func TestDeploymentSettings(t *testing.T) {
+	t.Parallel()
+	processes := processesOf(t)
+	if len(processes) != 2*len(allRoles) {
+		t.Errorf("processes: %v", slices.Sorted(maps.Keys(processes)))
+	}
+	for name, environ := range processes {
+		cfg := defaultConfig()
+		if err := config.Load("", environ, nil, &cfg); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if err := cfg.validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for line := range strings.Lines(readFile(t, "deploy/.env.example")) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") && value != "" {
+			t.Errorf(".env.example gives %s a value", name)
+		}
+	}
+}
+
+func TestDeploymentFilesParse(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("deploy/kubernetes/*.yaml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("manifests: %v, %v", files, err)
+	}
+	kinds := map[string]int{}
+	for _, file := range files {
+		for doc := range strings.SplitSeq(readFile(t, file), "\n---\n") {
+			m := parseYAML(t, doc)
+			if m["apiVersion"] == nil || m["kind"] == nil {
+				t.Errorf("%s holds a document without apiVersion or kind", file)
+			}
+			kinds[fmt.Sprint(m["kind"])]++
+		}
+	}
+	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"} {
+		if kinds[kind] != len(allRoles) {
+			t.Errorf("%d documents of kind %s, want one a role", kinds[kind], kind)
+		}
+	}
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func parseYAML(t *testing.T, text string) map[string]any {
+	t.Helper()
+	m, err := yaml.Parser().Unmarshal([]byte(text))
+	if err != nil {
+		t.Fatalf("parse %.40q: %v", text, err)
+	}
+	return m
+}
