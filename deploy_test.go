@@ -15,6 +15,9 @@ import (
 	"github.com/gochat-im/gochat/platform/config"
 )
 
+// someSecret is what an operator may put for any of the secrets.
+const someSecret = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
 // processesOf reads the environments of GoChat's processes from the deployment files, by the process's name.
 func processesOf(t *testing.T) map[string][]string {
 	t.Helper()
@@ -31,7 +34,7 @@ func processesOf(t *testing.T) map[string][]string {
 	for _, role := range allRoles {
 		deployment, _, _ := strings.Cut(readFile(t, "deploy/kubernetes/"+role+".yaml"), "\n---\n")
 		env := append(slices.Clone(shared), "GOCHAT_ROLES_RUN="+role,
-			"GOCHAT_ROLES_SECRET="+strings.Repeat("s", 64), "GOCHAT_POSTGRES_URL=postgres://gochat:x@postgres/gochat", "GOCHAT_REDIS_PASSWORD=x")
+			"GOCHAT_ROLES_SECRET="+someSecret, "GOCHAT_POSTGRES_URL=postgres://gochat:x@postgres/gochat", "GOCHAT_REDIS_PASSWORD=x")
 		for _, m := range regexp.MustCompile(`\{name: (GOCHAT_\w+), value: "?([^"}]*)"?\}`).FindAllStringSubmatch(deployment, -1) {
 			env = append(env, m[1]+"="+strings.ReplaceAll(m[2], "$(POD_IP)", "10.0.0.1"))
 		}
@@ -55,7 +58,7 @@ func environOf(settings map[string]any) []string {
 			if m := variable.FindStringSubmatch(v); m[1] == "-" {
 				return m[2]
 			}
-			return strings.Repeat("s", 64)
+			return someSecret
 		})
 	}
 	return env

@@ -95,7 +95,6 @@ func TestStrangersSockets(t *testing.T) {
 	t.Parallel()
 	s := deploy(t, "GOCHAT_GATEWAY_WEBSOCKET_AUTH_TIMEOUT=1s")
 	a := register(t, s, "alice")
-	w := a.dial(t)
 	const ping = `{"type":"ping"}`
 	for name, c := range map[string]struct {
 		bytes string
@@ -141,8 +140,9 @@ func TestStrangersSockets(t *testing.T) {
 	}
 	t.Run("meanwhile", func(t *testing.T) {
 		t.Parallel()
+		w := a.dial(t)
 		w.send(t, ping)
-		w.until(t, "pong") // which may follow a ping of the server's
+		w.until(t, "pong")
 	})
 }
 
