@@ -3,6 +3,7 @@ package sqlite
 import (
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -58,4 +59,24 @@ func addPair(t testing.TB, s *Store, n int64) int64 {
 
 func text(conversationID, sender int64, key, content string) *repopb.NewMessage {
 	return &repopb.NewMessage{ConversationId: conversationID, SenderId: sender, ClientMsgId: key, Content: content, MessageType: "text"}
+}
+
+func TestOpenRefusesANewerSchema(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), FileName)
+	if err := Migrate(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	c, err := openConn(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	c.close()
+	s, err := Open(t.Context(), Options{Path: path, Readers: 1, QueueSize: 1}, slog.New(slog.DiscardHandler), nil)
+	if err == nil || !strings.Contains(err.Error(), "newer version") || !strings.Contains(err.Error(), path) {
+		t.Errorf("a newer schema: %v, %v", s, err)
+	}
 }
