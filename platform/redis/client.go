@@ -42,9 +42,9 @@ type Client struct {
 // Open connects. It fails when the server does not answer, naming the setting that is wrong where it can tell. reg may
 // be nil.
 func Open(ctx context.Context, cfg Config, o Options, log *slog.Logger, reg prometheus.Registerer) (*Client, error) {
-	secure, err := cfg.TLS.build()
+	encrypt, err := cfg.TLS.Config()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("tls.%w", err)
 	}
 	l := newLink(o.Name, cfg, log, reg)
 	tracking := []string{"OPTIN"} // nothing is tracked; what remains is to be told of lost connections
@@ -53,7 +53,7 @@ func Open(ctx context.Context, cfg Config, o Options, log *slog.Logger, reg prom
 	}
 	opts := rueidis.ClientOption{
 		InitAddress: cfg.Addresses, Username: cfg.Username, Password: cfg.Password, SelectDB: cfg.DB,
-		ClientName: "gochat-" + o.Name, TLSConfig: secure,
+		ClientName: "gochat-" + o.Name, TLSConfig: encrypt,
 		ConnWriteTimeout: cfg.Timeout, DisableRetry: true,
 		// One connection to a server: answers and invalidations come in the server's order.
 		PipelineMultiplex: -1, BlockingPipeline: -1,

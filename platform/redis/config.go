@@ -1,14 +1,13 @@
 package redis
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"regexp"
 	"time"
+
+	"github.com/gochat-im/gochat/platform/secure"
 )
 
 // Config are the settings of the connection to Redis.
@@ -20,16 +19,7 @@ type Config struct {
 	Prefix      string        `koanf:"prefix"` // of every key
 	DialTimeout time.Duration `koanf:"dial_timeout"`
 	Timeout     time.Duration `koanf:"timeout"`
-	TLS         TLSConfig     `koanf:"tls"`
-}
-
-// TLSConfig are the settings of an encrypted connection.
-type TLSConfig struct {
-	Enabled    bool   `koanf:"enabled"`
-	CA         string `koanf:"ca"`   // file; empty: the system's
-	Cert       string `koanf:"cert"` // file of the client's certificate
-	Key        string `koanf:"key"`  // file
-	ServerName string `koanf:"server_name"`
+	TLS         secure.Client `koanf:"tls"`
 }
 
 // DefaultConfig returns the defaults.
@@ -68,41 +58,8 @@ func (c Config) Validate() error {
 	case c.Timeout < 10*time.Millisecond || c.Timeout > time.Minute:
 		return errors.New("timeout: must be 10ms to 1m")
 	}
-	return c.TLS.validate()
-}
-
-func (c TLSConfig) validate() error {
-	switch {
-	case !c.Enabled && (c.CA != "" || c.Cert != "" || c.Key != "" || c.ServerName != ""):
-		return errors.New("tls.enabled: must be true when another setting of tls is given")
-	case (c.Cert == "") != (c.Key == ""):
-		return errors.New("tls.cert: cert and key go together")
+	if err := c.TLS.Validate(); err != nil {
+		return fmt.Errorf("tls.%w", err)
 	}
 	return nil
-}
-
-// build reads the files. Without TLS it returns nil.
-func (c TLSConfig) build() (*tls.Config, error) {
-	if !c.Enabled {
-		return nil, nil //nolint:nilnil // nil is how a plain connection is configured
-	}
-	built := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CA != "" {
-		pem, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
-		}
-		built.RootCAs = x509.NewCertPool()
-		if !built.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no certificate", c.CA)
-		}
-	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert: %w", err)
-		}
-		built.Certificates = []tls.Certificate{pair}
-	}
-	return built, nil
 }

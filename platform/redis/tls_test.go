@@ -7,6 +7,7 @@ import (
 
 	"github.com/gochat-im/gochat/platform/redis"
 	"github.com/gochat-im/gochat/platform/rpc/rpctest"
+	"github.com/gochat-im/gochat/platform/secure"
 	"github.com/gochat-im/gochat/platform/testenv"
 )
 
@@ -29,7 +30,7 @@ func TestTLSAndPassword(t *testing.T) {
 		"--user", "gochat", "on", ">s3cret", "~gochat:*", "&*", "+@all")
 	cfg := config("127.0.0.1:"+port, 0)
 	cfg.Username, cfg.Password = "gochat", "s3cret"
-	cfg.TLS = redis.TLSConfig{Enabled: true, CA: files.CA, Cert: files.Cert, Key: files.Key}
+	cfg.TLS = secure.Client{Enabled: true, CA: files.CA, Cert: files.Cert, Key: files.Key}
 	c, _ := open(t, cfg, redis.Options{})
 	if err := c.Do(t.Context(), c.B().Set().Key(c.Key("k")).Value("v").Build()).Error(); err != nil {
 		t.Error(err)
@@ -38,7 +39,7 @@ func TestTLSAndPassword(t *testing.T) {
 		"no client certificate": func(c *redis.Config) { c.TLS.Cert, c.TLS.Key = "", "" },
 		"an unknown authority":  func(c *redis.Config) { c.TLS.CA = "" },
 		"another name":          func(c *redis.Config) { c.TLS.ServerName = "redis.example.org" },
-		"without TLS":           func(c *redis.Config) { c.TLS = redis.TLSConfig{} },
+		"without TLS":           func(c *redis.Config) { c.TLS = secure.Client{} },
 		"a wrong password":      func(c *redis.Config) { c.Password = "guess" },
 	} {
 		bad := cfg

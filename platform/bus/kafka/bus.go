@@ -68,9 +68,9 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Bus, error) 
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka.%w", err)
 	}
-	encrypt, err := cfg.TLS.config()
+	encrypt, err := cfg.TLS.Config()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kafka.tls.%w", err)
 	}
 	login, err := cfg.SASL.mechanism()
 	if err != nil {

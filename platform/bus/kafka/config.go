@@ -1,17 +1,16 @@
 package kafka
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"github.com/gochat-im/gochat/platform/secure"
 )
 
 // Config are the settings of the bus on Kafka.
@@ -31,7 +30,7 @@ type Config struct {
 	PublishTimeout    time.Duration `koanf:"publish_timeout"` // of Publish, repetitions included
 	SessionTimeout    time.Duration `koanf:"session_timeout"` // after which a silent process loses its partitions
 	SASL              SASLConfig    `koanf:"sasl"`
-	TLS               TLSConfig     `koanf:"tls"`
+	TLS               secure.Client `koanf:"tls"`
 }
 
 // SASLConfig says how to log in to the brokers.
@@ -39,15 +38,6 @@ type SASLConfig struct {
 	Mechanism string `koanf:"mechanism"` // empty: no login; plain, scram-sha-256 or scram-sha-512
 	Username  string `koanf:"username"`
 	Password  string `koanf:"password"`
-}
-
-// TLSConfig says how connections to the brokers are encrypted.
-type TLSConfig struct {
-	Enabled    bool   `koanf:"enabled"`
-	CA         string `koanf:"ca"`   // file with certificates to trust; empty: the system's
-	Cert       string `koanf:"cert"` // files of this client's own certificate and key; empty: none
-	Key        string `koanf:"key"`
-	ServerName string `koanf:"server_name"` // in the brokers' certificates; empty: the address's host
 }
 
 // DefaultConfig returns the defaults.
@@ -101,7 +91,7 @@ func (c Config) Validate() error {
 	if _, err := c.SASL.mechanism(); err != nil {
 		return fmt.Errorf("sasl.%w", err)
 	}
-	if err := c.TLS.validate(); err != nil {
+	if err := c.TLS.Validate(); err != nil {
 		return fmt.Errorf("tls.%w", err)
 	}
 	return nil
@@ -146,40 +136,4 @@ func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
 		return nil, errors.New("username: neither it nor the password may hold characters that SCRAM forbids")
 	}
 	return m, nil
-}
-
-func (c TLSConfig) validate() error {
-	switch {
-	case !c.Enabled && (c.CA != "" || c.Cert != "" || c.Key != "" || c.ServerName != ""):
-		return errors.New("enabled: must be true for the other TLS settings to count")
-	case (c.Cert == "") != (c.Key == ""):
-		return errors.New("key: a certificate and its key go together")
-	}
-	return nil
-}
-
-// config reads the files.
-func (c TLSConfig) config() (*tls.Config, error) {
-	if !c.Enabled {
-		return nil, nil //nolint:nilnil // how kafka-go says "not encrypted"
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CA != "" {
-		text, err := os.ReadFile(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("kafka.tls.ca: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("kafka.tls.ca: no certificate in %s", c.CA)
-		}
-	}
-	if c.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-		if err != nil {
-			return nil, fmt.Errorf("kafka.tls.cert: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
 }

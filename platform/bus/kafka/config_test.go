@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gochat-im/gochat/platform/bus/kafka"
+	"github.com/gochat-im/gochat/platform/secure"
 )
 
 func TestConfig(t *testing.T) {
@@ -44,7 +45,7 @@ func TestConfig(t *testing.T) {
 		{"sasl.username", func(c *kafka.Config) { c.SASL.Mechanism = "plain" }},
 		{"sasl.password", func(c *kafka.Config) { c.SASL = kafka.SASLConfig{Mechanism: "plain", Username: "u"} }},
 		{"tls.enabled", func(c *kafka.Config) { c.TLS.CA = "ca.pem" }},
-		{"tls.key", func(c *kafka.Config) { c.TLS = kafka.TLSConfig{Enabled: true, Cert: "c.pem"} }},
+		{"tls.cert", func(c *kafka.Config) { c.TLS = secure.Client{Enabled: true, Cert: "c.pem"} }},
 	} {
 		cfg := kafka.DefaultConfig()
 		c.change(&cfg)
