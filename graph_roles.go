@@ -117,7 +117,7 @@ func waitForPeers(ctx context.Context, cfg Config) fx.Option {
 // join lets the gateway of this process be found by the others.
 func join(ctx context.Context, cfg Config, l net.Listener) fx.Option {
 	return fx.Invoke(func(lc fx.Lifecycle, log *slog.Logger, r *gateway.Router) {
-		address := ""
+		address := gateway.Unreachable(folderID(cfg.DataDir))
 		if l != nil {
 			address = cfg.Roles.advertised(l.Addr())
 		}

@@ -267,21 +267,25 @@ func TestRouterJoinsOnlyWhereItCanBeReached(t *testing.T) {
 		return r
 	}
 	alone, second := router(), router()
-	if err := alone.Join(t.Context(), ""); err != nil {
+	if err := alone.Join(t.Context(), Unreachable("a")); err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range []string{"", "127.0.0.1:1"} {
+	for _, address := range []string{Unreachable("b"), "127.0.0.1:1"} {
 		if err := second.Join(t.Context(), address); errs.CodeOf(err) != errs.Unavailable {
 			t.Errorf("joining at %q beside one that cannot be reached: %v", address, err)
 		}
 	}
-	if err := alone.Leave(t.Context()); err != nil {
+	again := router() // alone was killed, and its successor need not wait for the lease
+	if err := again.Join(t.Context(), Unreachable("a")); err != nil {
+		t.Error(err)
+	}
+	if err := again.Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := second.Join(t.Context(), "127.0.0.1:1"); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(second.Leave(t.Context()), second.Leave(t.Context())); err != nil {
+	if err := errors.Join(second.Leave(t.Context()), second.Leave(t.Context()), alone.Leave(t.Context())); err != nil {
 		t.Error(err)
 	}
 }

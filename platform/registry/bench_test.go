@@ -16,7 +16,7 @@ func BenchmarkLookup200(b *testing.B) {
 	r := benchRegistry(b)
 	var keys []int64
 	for n := range int64(8) {
-		g, err := r.Register(b.Context(), registry.Instance{ID: fmt.Sprint("g", n), Kind: registrytest.Kind, Address: "x:1"})
+		g, err := r.Register(b.Context(), registry.Instance{ID: fmt.Sprint("g", n), Kind: registrytest.Kind, Address: fmt.Sprint("x:", n)})
 		if err != nil {
 			b.Fatal(err)
 		}

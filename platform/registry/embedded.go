@@ -11,8 +11,8 @@ import (
 
 // embedded is the registry of a single process: instances live until they leave.
 type embedded struct {
-	mu        sync.RWMutex // guards what follows
-	instances map[string]Instance
+	mu        sync.RWMutex                     // guards what follows
+	instances map[string]*embeddedRegistration // by id
 	bound     map[binding][]Instance
 	agreed    map[string]string
 }
@@ -25,7 +25,7 @@ type binding struct {
 
 // NewEmbedded returns a registry for the instances of one process.
 func NewEmbedded() Registry {
-	return &embedded{instances: map[string]Instance{}, bound: map[binding][]Instance{}, agreed: map[string]string{}}
+	return &embedded{instances: map[string]*embeddedRegistration{}, bound: map[binding][]Instance{}, agreed: map[string]string{}}
 }
 
 func (r *embedded) Register(_ context.Context, i Instance) (Registration, error) {
@@ -34,20 +34,26 @@ func (r *embedded) Register(_ context.Context, i Instance) (Registration, error)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, taken := r.instances[i.ID]; taken {
+	if was, taken := r.instances[i.ID]; taken && was.instance.Address != i.Address {
 		return nil, errs.New(errs.Conflict, "instance %q is registered already", i.ID)
 	}
-	r.instances[i.ID] = i
-	return &embeddedRegistration{registry: r, instance: i, keys: map[binding]struct{}{}}, nil
+	for _, g := range r.instances {
+		if g.instance.Kind == i.Kind && g.instance.Address == i.Address {
+			g.leave()
+		}
+	}
+	g := &embeddedRegistration{registry: r, instance: i, keys: map[binding]struct{}{}}
+	r.instances[i.ID] = g
+	return g, nil
 }
 
 func (r *embedded) Instances(_ context.Context, kind string) []Instance {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var of []Instance
-	for _, i := range r.instances {
-		if i.Kind == kind {
-			of = append(of, i)
+	for _, g := range r.instances {
+		if g.instance.Kind == kind {
+			of = append(of, g.instance)
 		}
 	}
 	slices.SortFunc(of, byID)
@@ -94,7 +100,7 @@ func (g *embeddedRegistration) Bind(_ context.Context, space string, keys ...int
 	r := g.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, lives := r.instances[g.instance.ID]; !lives {
+	if !g.lives() {
 		return left()
 	}
 	for _, key := range keys {
@@ -111,7 +117,7 @@ func (g *embeddedRegistration) Unbind(_ context.Context, space string, keys ...i
 	r := g.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, lives := r.instances[g.instance.ID]; !lives {
+	if !g.lives() {
 		return left()
 	}
 	for _, key := range keys {
@@ -124,14 +130,21 @@ func (g *embeddedRegistration) Leave(context.Context) error {
 	r := g.registry
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, lives := r.instances[g.instance.ID]; !lives {
-		return nil
+	if g.lives() {
+		g.leave()
 	}
+	return nil
+}
+
+// lives tells whether the registration has not ended; registry.mu is held.
+func (g *embeddedRegistration) lives() bool { return g.registry.instances[g.instance.ID] == g }
+
+// leave is Leave of one that lives; registry.mu is held.
+func (g *embeddedRegistration) leave() {
 	for b := range g.keys {
 		g.unbind(b)
 	}
-	delete(r.instances, g.instance.ID)
-	return nil
+	delete(g.registry.instances, g.instance.ID)
 }
 
 // unbind is Unbind of one key; registry.mu is held.

@@ -11,10 +11,11 @@ const (
 
 // beat renews an instance's lease, or registers it. The fields of a kind's hash are ids, their values
 // "lease's end in the server's milliseconds|state|server|address". Another server than the one that a reader talks to
-// means that the hash was restored from an old copy, and the bindings as well.
+// means that the hash was restored from an old copy, and the bindings as well. Whoever registers ends the others of its
+// address: only one process can listen there, so they are dead.
 //
 // KEYS: the hash. ARGV: id, lease in ms, state, "server|address", "1" to register.
-// Answers 1: renewed; 0: it was not there and is now; -1: not registered, the id lives already or has left.
+// Answers 1: renewed; 0: it was not there and is now; -1: not registered, the id lives already elsewhere or has left.
 var beat = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -25,8 +26,17 @@ if old then
   local ends, state = string.match(old, '^(%d+)|(%a)|')
   if state == 'l' and ARGV[3] ~= 'l' then return -1 end
   if tonumber(ends) > now then
-    if ARGV[5] == '1' then return -1 end
+    if ARGV[5] == '1' and string.match(old, '^%d+|%a|%w*|(.*)$') ~= string.match(ARGV[4], '|(.*)$') then return -1 end
     answer = 1
+  end
+end
+if ARGV[5] == '1' then
+  local mine, all = string.match(ARGV[4], '|(.*)$'), redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    local server, address = string.match(all[i + 1], '^%d+|%a|(%w*)|(.*)$')
+    if address == mine and all[i] ~= ARGV[1] then
+      redis.call('HSET', KEYS[1], all[i], string.format('%d|l|%s|%s', now + lease, server, address))
+    end
   end
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d|%s|%s', now + lease, ARGV[3], ARGV[4]))

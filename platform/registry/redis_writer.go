@@ -88,6 +88,10 @@ func (m *member) renew(ctx context.Context, on redis.State) error {
 		}
 		return err
 	}
+	if answer < 0 {
+		m.registry.log.ErrorContext(ctx, "another process registered under this instance's address: nobody finds this one any more",
+			"instance", m.instance.ID, "address", m.instance.Address)
+	}
 	if answer == 0 { // nobody knew it any more
 		m.visible = time.Now().Add(viewAge)
 		if m.state == stateReady {

@@ -14,14 +14,15 @@ import (
 type Instance struct {
 	ID      string // another one at every start; 1 to 64 letters, digits, - and _
 	Kind    string // what it is; written like an id
-	Address string // under which other processes reach it
+	Address string // under which other processes reach it; only one living instance of a kind can have it
 }
 
 // Registry is the contract of every implementation.
 type Registry interface {
 	// Register adds an instance and keeps its lease alive until Leave or Close. When it returns, every later Instances and
-	// Lookup in any process knows the instance. It fails with errs.Conflict when the id lives already and with
-	// errs.Unavailable when the registry cannot be reached.
+	// Lookup in any process knows the instance. Who has the address is the one that lives there: an instance that still
+	// counts as living under it (a predecessor that was killed within its lease) has left then. It fails with errs.Conflict
+	// when the id lives already under another address, or has left, and with errs.Unavailable when the registry cannot be reached.
 	Register(ctx context.Context, i Instance) (Registration, error)
 	// Instances lists the live instances of a kind, by id: at most lease after the death of one, at once after its Leave.
 	// It answers from memory where it can. While the registry is lost it keeps the instances that were known last, also

@@ -22,6 +22,7 @@ func Run(t *testing.T, world func(t *testing.T) Open) {
 	for name, test := range map[string]func(t *testing.T, open Open){
 		"instances come and leave":          instances,
 		"an id lives once":                  conflict,
+		"an address has one instance":       takeOver,
 		"what cannot be registered":         invalid,
 		"bind, look up, unbind":             bindings,
 		"spaces and kinds are apart":        spaces,
@@ -109,6 +110,38 @@ func conflict(t *testing.T, open Open) {
 	if _, err := b.Register(t.Context(), registry.Instance{ID: "ga", Kind: Kind, Address: "x:1"}); errs.CodeOf(err) != errs.Conflict {
 		t.Errorf("a second ga: %v", err)
 	}
+}
+
+// A process that was killed is started again: on its address, with another id or with its own.
+func takeOver(t *testing.T, open Open) {
+	a, b, other := open(t), open(t), open(t)
+	elsewhere := Register(t, other, "elsewhere")
+	must(t, elsewhere.Bind(t.Context(), "user", 1))
+	must(t, Register(t, a, "first").Bind(t.Context(), "user", 1, 2))
+	next, err := b.Register(t.Context(), registry.Instance{ID: "second", Kind: Kind, Address: "first:1"})
+	if err != nil {
+		t.Fatalf("Register at the address of a predecessor: %v", err)
+	}
+	for _, r := range []registry.Registry{b, other} {
+		if got := IDs(r.Instances(t.Context(), Kind)); !slices.Equal(got, []string{"elsewhere", "second"}) {
+			t.Errorf("Instances = %v: the predecessor must be gone", got)
+		}
+		Want(t, r, "user", 1, "elsewhere")
+		Want(t, r, "user", 2)
+	}
+	must(t, next.Bind(t.Context(), "user", 2))
+	Want(t, other, "user", 2, "second")
+	again, err := open(t).Register(t.Context(), registry.Instance{ID: "second", Kind: Kind, Address: "first:1"})
+	if err != nil {
+		t.Fatalf("Register with a predecessor's id at its address: %v", err)
+	}
+	must(t, again.Bind(t.Context(), "user", 3))
+	Want(t, other, "user", 3, "second")
+	stranger := registry.Instance{ID: "stranger", Kind: "other", Address: "first:1"}
+	if _, err := other.Register(t.Context(), stranger); err != nil {
+		t.Errorf("Register of another kind: %v", err)
+	}
+	Want(t, b, "user", 3, "second")
 }
 
 func invalid(t *testing.T, open Open) {
