@@ -76,8 +76,8 @@ func (h *Hub) begin() *delivering {
 }
 
 func (d *delivering) end() {
-	d.h.flusher.push(d.dirty...)
 	d.h.metrics.deliveries.Add(float64(d.count))
+	d.h.flusher.push(d.dirty...)
 	clear(d.dirty)
 	*d = delivering{dirty: d.dirty[:0]}
 	dirtyPool.Put(d)

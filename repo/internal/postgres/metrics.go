@@ -53,6 +53,15 @@ func newMetrics(reg prometheus.Registerer, pool *pgxpool.Pool) *metrics {
 	return m
 }
 
+// observeQueue measures the batches of messages that wait for a transaction.
+func (m *metrics) observeQueue(reg prometheus.Registerer, queue chan *batchRequest) {
+	if reg != nil {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gochat_repo_write_queue_length", Help: "Writes that wait for a transaction.",
+		}, func() float64 { return float64(len(queue)) }))
+	}
+}
+
 func (m *metrics) commit(requests, messages int, took time.Duration) {
 	m.commits.Inc()
 	m.seconds.Observe(took.Seconds())

@@ -78,6 +78,7 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	}
 	s.Store = sqlstore.New(s)
 	s.batches = startBatcher(s)
+	s.m.observeQueue(reg, s.batches.queue)
 	return s, nil
 }
 
