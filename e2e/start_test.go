@@ -26,7 +26,7 @@ func TestReadyInASecondAndOneLine(t *testing.T) {
 		if len(lines) != 1 {
 			t.Errorf("%d lines at the start: %q", len(lines), lines)
 		}
-		address := regexp.MustCompile(`http://\S+`).FindString(lines[0])
+		address := regexp.MustCompile(`http://[^\s,]+`).FindString(lines[0])
 		if address != "http://"+p.address {
 			t.Errorf("the line %q names %q, not http://%s", lines[0], address, p.address)
 		}

@@ -5,8 +5,6 @@ import (
 	"os"
 	"slices"
 	"testing"
-
-	"github.com/gochat-im/gochat/platform/testenv"
 )
 
 // topologyVariable chooses the topology that the suite runs in; the default is the first.
@@ -50,17 +48,15 @@ func topologies() []topology {
 	}, {
 		name: "services",
 		plan: func(t testing.TB, d *deployment) []processPlan {
-			redis := testenv.Redis(t)
-			return []processPlan{{name: "gochat", gateway: true, args: []string{"--data-dir", d.dir}, env: []string{
-				"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + testenv.Postgres(t),
-				"GOCHAT_CACHE=redis", "GOCHAT_REDIS_ADDRESSES=" + redis.Address, fmt.Sprintf("GOCHAT_REDIS_DB=%d", redis.DB),
-			}}}
+			return []processPlan{{
+				name: "gochat", gateway: true, args: []string{"--data-dir", d.dir}, env: append(redisEnv(t), postgresEnv(t)...),
+			}}
 		},
 		own: map[string]func(t *testing.T){
 			"one process a folder": testDataFolderBelongsToOne,
 			"keys are generated":   testKeysAreGeneratedAndPrivate,
 		},
-	}, {name: "twins", plan: twins}, {name: "shared-repo", plan: sharedRepo}}
+	}, {name: "kafka", plan: onKafka}, {name: "twins", plan: twins}, {name: "shared-repo", plan: sharedRepo}, {name: "split", plan: split}}
 }
 
 func chosenTopology() (topology, error) {
