@@ -13,6 +13,7 @@ type deployment struct {
 	dir       string // the data folder, where there is one
 	processes []*process
 	gateways  []*process
+	servers   *servers      // its own, to be broken; nil: those that tests share
 	turn      atomic.Uint32 // the gateway that the next client gets
 }
 
@@ -27,7 +28,23 @@ func deploy(t testing.TB, env ...string) *deployment {
 func deployIn(t testing.TB, dir string, env ...string) *deployment {
 	t.Helper()
 	d := &deployment{t: t, dir: dir}
-	for _, plan := range current.plan(t, d) {
+	d.run(current, env)
+	return d
+}
+
+// deployOn starts a deployment of a topology on servers of its own, reached through links that can be broken.
+func deployOn(t testing.TB, name string, env ...string) *deployment {
+	t.Helper()
+	d := &deployment{t: t, dir: filepath.Join(t.TempDir(), "data"), servers: newServers(t)}
+	d.run(mustTopology(t, name), env)
+	return d
+}
+
+// run starts the processes of a topology, and stops them at the end of the test.
+func (d *deployment) run(shape topology, env []string) {
+	t := d.t
+	t.Helper()
+	for _, plan := range shape.plan(t, d) {
 		p := newProcess(t, plan, env)
 		d.processes = append(d.processes, p)
 		if plan.gateway {
@@ -46,7 +63,19 @@ func deployIn(t testing.TB, dir string, env ...string) *deployment {
 		}
 	})
 	d.start()
+}
+
+// deployShape is deploy with another topology than the run's.
+func deployShape(t testing.TB, name string, env ...string) *deployment {
+	t.Helper()
+	d := &deployment{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	d.run(mustTopology(t, name), env)
 	return d
+}
+
+// at is the deployment as its clients at one gateway see it.
+func (d *deployment) at(gateway int) *deployment {
+	return &deployment{t: d.t, dir: d.dir, processes: d.processes, gateways: d.gateways[gateway : gateway+1]}
 }
 
 // gateway returns the next gateway in turn.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -14,9 +13,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gochat-im/gochat/platform/testenv"
 )
 
-// process is one `gochat serve`. It can be started again, on the same addresses.
+// process is one `gochat serve`, or another command that runs beside the test. It can be started again, on the same addresses.
 type process struct {
 	t       testing.TB
 	name    string
@@ -24,9 +25,11 @@ type process struct {
 	private string // private, host:port
 	args    []string
 	env     []string
+	says    string // in the line that tells that it is ready
 
 	cmd     *exec.Cmd
 	log     *logBuffer
+	stdout  bytes.Buffer  // to be read once it has ended
 	ready   chan struct{} // closed with the line that says so
 	exited  chan struct{} // closed once waitErr is set
 	waitErr error
@@ -34,12 +37,19 @@ type process struct {
 
 func newProcess(t testing.TB, plan processPlan, env []string) *process {
 	t.Helper()
+	address, private := testenv.FreeAddress(t), testenv.FreeAddress(t)
 	return &process{
-		t: t, name: plan.name, address: freeAddress(t), private: freeAddress(t), args: plan.args,
+		t: t, name: plan.name, address: address, private: private, says: " is ready on ",
+		args: append([]string{"serve", "--listen", address, "--private-listen", private}, plan.args...),
 		// Hashes are cheap: what a test's accounts cost is not what it is about.
 		env: append(append([]string{"GOCHAT_LOG_LEVEL=debug", "GOCHAT_LOGIC_PASSWORD_MEMORY_KIB=64"}, plan.env...), env...),
 		log: &logBuffer{},
 	}
+}
+
+// newCommand is a command that says in its log when it is ready.
+func newCommand(t testing.TB, name, says string, args ...string) *process {
+	return &process{t: t, name: name, says: says, args: args, log: &logBuffer{}}
 }
 
 // privateURL is the base URL of the process's private listener.
@@ -49,8 +59,9 @@ func (p *process) privateURL() string { return "http://" + p.private }
 func (p *process) launch() {
 	p.t.Helper()
 	p.ready, p.exited = make(chan struct{}), make(chan struct{})
-	p.cmd = exec.Command(binary, append([]string{"serve", "--listen", p.address, "--private-listen", p.private}, p.args...)...) //nolint:noctx // stopped by signal, in Cleanup
+	p.cmd = exec.Command(binary, p.args...) //nolint:noctx // stopped by signal, in Cleanup
 	p.cmd.Env = append(append(environment(), "GORACE=halt_on_error=0"), p.env...)
+	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -69,7 +80,7 @@ func (p *process) follow(scan *bufio.Scanner) {
 	ready := false
 	for scan.Scan() {
 		p.log.writeLine(scan.Text())
-		if !ready && strings.Contains(scan.Text(), " is ready on ") {
+		if !ready && strings.Contains(scan.Text(), p.says) {
 			ready = true
 			close(p.ready)
 		}
@@ -160,17 +171,6 @@ func gochat(t testing.TB, stdin string, env []string, args ...string) (stdout, s
 		t.Fatal(err)
 	}
 	return out.String(), errOut.String(), 0
-}
-
-// freeAddress returns a loopback address that was free a moment ago.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // eventually waits for a condition of another process with a deadline that only a broken server reaches.

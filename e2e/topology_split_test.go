@@ -16,22 +16,34 @@ const rolesSecret = "GOCHAT_ROLES_SECRET=an-end-to-end-secret-0123456789-abcdef"
 
 // sharedEnv is what every process of a deployment that shares Redis and its signing keys gets.
 func sharedEnv(t testing.TB, d *deployment) []string {
-	return append(redisEnv(t), rolesSecret, "GOCHAT_LOGIC_KEY_DIR="+filepath.Join(d.dir, "keys"))
+	return append(redisEnv(t, d), rolesSecret, "GOCHAT_LOGIC_KEY_DIR="+filepath.Join(d.dir, "keys"))
 }
 
-func redisEnv(t testing.TB) []string {
+func redisEnv(t testing.TB, d *deployment) []string {
+	if d.servers != nil {
+		return []string{"GOCHAT_CACHE=redis", "GOCHAT_REDIS_ADDRESSES=" + d.servers.redis.Address()}
+	}
 	redis := testenv.Redis(t)
 	return []string{"GOCHAT_CACHE=redis", "GOCHAT_REDIS_ADDRESSES=" + redis.Address, fmt.Sprintf("GOCHAT_REDIS_DB=%d", redis.DB)}
 }
 
-func postgresEnv(t testing.TB) []string {
+func postgresEnv(t testing.TB, d *deployment) []string {
+	if d.servers != nil {
+		return []string{"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + d.servers.postgres.URL()}
+	}
 	return []string{"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + testenv.Postgres(t)}
 }
 
 // kafkaEnv gives each deployment topics and groups of its own on the broker that all tests share.
-func kafkaEnv(t testing.TB) []string {
+func kafkaEnv(t testing.TB, d *deployment) []string {
+	var brokers string
+	if d.servers != nil {
+		brokers = d.servers.startKafka(t)
+	} else {
+		brokers = testenv.Kafka(t)
+	}
 	return []string{
-		"GOCHAT_BUS=kafka", "GOCHAT_KAFKA_BROKERS=" + testenv.Kafka(t), "GOCHAT_KAFKA_PREFIX=" + strings.ToLower(rand.Text()) + "-",
+		"GOCHAT_BUS=kafka", "GOCHAT_KAFKA_BROKERS=" + brokers, "GOCHAT_KAFKA_PREFIX=" + strings.ToLower(rand.Text()) + "-",
 		"GOCHAT_KAFKA_PARTITIONS=4",
 	}
 }
@@ -40,41 +52,57 @@ func kafkaEnv(t testing.TB) []string {
 func onKafka(t testing.TB, d *deployment) []processPlan {
 	return []processPlan{{
 		name: "gochat", gateway: true, args: []string{"--data-dir", d.dir},
-		env: slices.Concat(redisEnv(t), postgresEnv(t), kafkaEnv(t)),
+		env: slices.Concat(redisEnv(t, d), postgresEnv(t, d), kafkaEnv(t, d)),
 	}}
 }
 
 // split is every role in two processes of its own, on PostgreSQL, Redis and Kafka.
 func split(t testing.TB, d *deployment) []processPlan {
-	env := slices.Concat(sharedEnv(t, d), postgresEnv(t), kafkaEnv(t))
-	listen := map[string][]string{}
+	env := slices.Concat(sharedEnv(t, d), postgresEnv(t, d), kafkaEnv(t, d))
+	ports := map[string][2]rolePort{}
 	for _, role := range []string{"repo", "logic", "task", "gateway"} {
-		listen[role] = []string{freeAddress(t), freeAddress(t)}
+		ports[role] = [2]rolePort{newRolePort(t, d), newRolePort(t, d)}
 	}
-	peers := []string{
-		"GOCHAT_ROLES_LOGIC_ADDRESS=" + strings.Join(listen["logic"], ","), "GOCHAT_ROLES_REPO_ADDRESS=" + strings.Join(listen["repo"], ","),
-	}
+	both := func(role string) string { return ports[role][0].reached + "," + ports[role][1].reached }
+	peers := []string{"GOCHAT_ROLES_LOGIC_ADDRESS=" + both("logic"), "GOCHAT_ROLES_REPO_ADDRESS=" + both("repo")}
 	var plans []processPlan
 	for _, role := range []string{"repo", "logic", "task", "gateway"} {
-		for n, address := range listen[role] {
+		for n, port := range ports[role] {
 			name := fmt.Sprintf("%s-%d", role, n+1)
 			plans = append(plans, processPlan{
 				name: name, gateway: role == "gateway", args: []string{"--data-dir", d.dir + "-" + name, "--roles", role},
-				env: slices.Concat(env, peers, []string{"GOCHAT_ROLES_LISTEN=" + address}),
+				env: slices.Concat(env, peers, port.env()),
 			})
 		}
 	}
 	return plans
 }
 
+// rolePort is where a process serves its roles, and where the others reach it: through a proxy where links are broken.
+type rolePort struct{ listen, reached string }
+
+func newRolePort(t testing.TB, d *deployment) rolePort {
+	address := testenv.FreeAddress(t)
+	if d.servers == nil {
+		return rolePort{address, address}
+	}
+	link := testenv.Proxy(t, address)
+	d.servers.links = append(d.servers.links, link)
+	return rolePort{address, link.Address()}
+}
+
+func (p rolePort) env() []string {
+	return []string{"GOCHAT_ROLES_LISTEN=" + p.listen, "GOCHAT_ROLES_ADVERTISE=" + p.reached}
+}
+
 // twins are two identical processes of all roles on PostgreSQL and Redis.
 func twins(t testing.TB, d *deployment) []processPlan {
-	env := append(sharedEnv(t, d), postgresEnv(t)...)
+	env := append(sharedEnv(t, d), postgresEnv(t, d)...)
 	var plans []processPlan
 	for n, dir := range []string{d.dir, d.dir + "-2"} {
 		plans = append(plans, processPlan{
 			name: fmt.Sprintf("gochat-%d", n+1), gateway: true, args: []string{"--data-dir", dir},
-			env: append([]string{"GOCHAT_ROLES_LISTEN=" + freeAddress(t)}, env...),
+			env: append(newRolePort(t, d).env(), env...),
 		})
 	}
 	return plans
@@ -83,14 +111,14 @@ func twins(t testing.TB, d *deployment) []processPlan {
 // sharedRepo is one process of repo on SQLite, and two of all other roles.
 func sharedRepo(t testing.TB, d *deployment) []processPlan {
 	env := sharedEnv(t, d)
-	repo := freeAddress(t)
+	repo := newRolePort(t, d)
 	plans := []processPlan{{
-		name: "repo", args: []string{"--data-dir", d.dir + "-repo", "--roles", "repo"}, env: append([]string{"GOCHAT_ROLES_LISTEN=" + repo}, env...),
+		name: "repo", args: []string{"--data-dir", d.dir + "-repo", "--roles", "repo"}, env: append(repo.env(), env...),
 	}}
 	for n, dir := range []string{d.dir, d.dir + "-2"} {
 		plans = append(plans, processPlan{
 			name: fmt.Sprintf("gateway-%d", n+1), gateway: true, args: []string{"--data-dir", dir, "--roles", "gateway,logic,task"},
-			env: append([]string{"GOCHAT_ROLES_LISTEN=" + freeAddress(t), "GOCHAT_ROLES_REPO_ADDRESS=" + repo}, env...),
+			env: slices.Concat(newRolePort(t, d).env(), []string{"GOCHAT_ROLES_REPO_ADDRESS=" + repo.reached}, env),
 		})
 	}
 	return plans

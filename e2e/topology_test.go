@@ -49,7 +49,7 @@ func topologies() []topology {
 		name: "services",
 		plan: func(t testing.TB, d *deployment) []processPlan {
 			return []processPlan{{
-				name: "gochat", gateway: true, args: []string{"--data-dir", d.dir}, env: append(redisEnv(t), postgresEnv(t)...),
+				name: "gochat", gateway: true, args: []string{"--data-dir", d.dir}, env: append(redisEnv(t, d), postgresEnv(t, d)...),
 			}}
 		},
 		own: map[string]func(t *testing.T){
@@ -60,16 +60,29 @@ func topologies() []topology {
 }
 
 func chosenTopology() (topology, error) {
-	all := topologies()
 	name := os.Getenv(topologyVariable)
 	if name == "" {
-		return all[0], nil
+		return topologies()[0], nil
 	}
+	return topologyNamed(name)
+}
+
+func topologyNamed(name string) (topology, error) {
+	all := topologies()
 	i := slices.IndexFunc(all, func(p topology) bool { return p.name == name })
 	if i < 0 {
 		return topology{}, fmt.Errorf("%s: there is no topology %q", topologyVariable, name)
 	}
 	return all[i], nil
+}
+
+func mustTopology(t testing.TB, name string) topology {
+	t.Helper()
+	shape, err := topologyNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shape
 }
 
 // TestOwn runs the tests of what only the current topology has.

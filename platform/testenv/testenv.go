@@ -66,6 +66,16 @@ func program(name string, globs ...string) (string, error) {
 	return "", fmt.Errorf("%s is not installed: run `make deps`", name)
 }
 
+// FreeAddress finds an address of 127.0.0.1 for a process that the test starts, perhaps again and again.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	return local(port)
+}
+
 // freePort finds a port that nothing listens on. It lies below the range that
 // systems take for outgoing connections, so that it stays free while the
 // server that has it is stopped.

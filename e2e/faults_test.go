@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// faultsVariable makes TestFaults go through every fault of the topologies that it names ("twins,split").
+	faultsVariable = "GOCHAT_E2E_FAULTS"
+	faultHold      = 2 * time.Second  // for which a fault lasts
+	faultHeal      = 15 * time.Second // within which every gateway serves after it
+	faultDelay     = 100 * time.Millisecond
+)
+
+// TestFaults breaks one thing after the other while clients do everything at once: processes, the servers that they stand
+// on, the links between them. Every promise must hold on what the clients saw, and after each fault every gateway must
+// serve within faultHeal. Without faultsVariable it is a few faults of the twins.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	names := os.Getenv(faultsVariable)
+	if names == "" {
+		testFaults(t, "twins", "kill -9 of gochat-1", "kill -9 of PostgreSQL", "kill -9 of Redis, its data is lost", "links between roles are half open")
+		return
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		t.Run(name, func(t *testing.T) { testFaults(t, name) })
+	}
+}
+
+// testFaults brings some faults, or all, over a topology.
+func testFaults(t *testing.T, name string, only ...string) {
+	d := deployOn(t, name, "GOCHAT_LOG_LEVEL=info", "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=6")
+	faults := d.faults()
+	if len(only) > 0 {
+		faults = slices.DeleteFunc(faults, func(f fault) bool { return !slices.Contains(only, f.name) })
+		if len(faults) != len(only) {
+			t.Fatalf("%d of the faults %q are known", len(faults), only)
+		}
+	}
+	p := newProbe(t, d)
+	p.await(t, time.Now(), "the start")
+	load := startStress(t, d, time.Duration(len(faults)+1)*3*faultHold)
+	for _, f := range faults {
+		if !load.running() {
+			t.Errorf("the clients were done before: %s", f.name)
+		}
+		f.begin()
+		<-time.After(faultHold)
+		f.end()
+		end := time.Now()
+		p.await(t, end, f.name)
+		t.Logf("| %s | %v | %v |", f.name, faultHold, time.Since(end).Round(10*time.Millisecond))
+	}
+	t.Log(load.wait(t))
+}
+
+// await waits until every gateway serves, at most faultHeal since the end of a fault.
+func (p *probe) await(t *testing.T, end time.Time, fault string) {
+	t.Helper()
+	for {
+		err := p.serves(t.Context())
+		if err == nil {
+			return
+		}
+		if took := time.Since(end); took > faultHeal {
+			t.Fatalf("%s: not healed after %v: %v", fault, took, err)
+		}
+	}
+}
+
+// stress is a `gochat bench stress` that runs beside the test.
+type stress struct {
+	*process
+}
+
+// startStress returns once its clients are at work, on every gateway.
+func startStress(t *testing.T, d *deployment, duration time.Duration) *stress {
+	t.Helper()
+	seed := fmt.Sprint(time.Now().UnixNano())
+	t.Logf("seed %s", seed)
+	var urls []string
+	for _, g := range d.gateways {
+		urls = append(urls, "http://"+g.address)
+	}
+	s := &stress{newCommand(t, "stress", " are at work", "bench", "stress", "--faults", "--seed", seed,
+		"--url", strings.Join(urls, ","), "--duration", duration.String())}
+	s.launch()
+	t.Cleanup(func() {
+		if s.running() {
+			s.kill()
+		}
+	})
+	s.awaitReady()
+	return s
+}
+
+// wait waits for its end and returns the report: no promise may have been broken.
+func (s *stress) wait(t *testing.T) string {
+	t.Helper()
+	select {
+	case <-s.exited:
+	case <-time.After(5 * time.Minute):
+		s.kill()
+	}
+	if s.waitErr != nil {
+		t.Errorf("the clients: %v\n%s\n%s", s.waitErr, s.log, s.stdout.String())
+	}
+	return s.stdout.String()
+}
