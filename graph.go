@@ -125,10 +125,28 @@ func newBus(cfg Config, log *slog.Logger, reg prometheus.Registerer) (bus.Bus, e
 	return embedded.New(cfg.EmbeddedBus, log, reg), nil
 }
 
-// adminApp is the roles without listeners: a server for one command of the operator.
+// adminApp is the roles without listeners: a server for one command of the operator. It takes no work from servers
+// that share a bus with it; what it publishes is theirs to do.
 func adminApp(cfg Config, dir *datadir.Dir) *fx.App {
-	return fx.New(process(context.Background(), cfg, dir, slog.New(slog.DiscardHandler), listeners{}))
+	return fx.New(
+		process(context.Background(), cfg, dir, slog.New(slog.DiscardHandler), listeners{}),
+		withoutShared(cfg),
+	)
 }
+
+// withoutShared leaves the topics of a bus that other processes use to them.
+func withoutShared(cfg Config) fx.Option {
+	if cfg.Bus == "embedded" {
+		return fx.Options()
+	}
+	return fx.Decorate(func(b bus.Bus) bus.Bus { return publishOnly{b} })
+}
+
+// publishOnly is a bus without handlers.
+type publishOnly struct{ bus.Bus }
+
+// Subscribe implements bus.Bus: the topic is left to other processes.
+func (publishOnly) Subscribe(bus.Topic, bus.Handler) error { return nil }
 
 // services are the contracts that this process runs or reaches.
 type services struct {

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/datadir"
 )
 
@@ -38,6 +39,31 @@ func TestAdminApp(t *testing.T) {
 	}
 	if err := app.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A command of the operator takes no work from servers that share its bus.
+func TestAdminConsumesNothingOfSharedBus(t *testing.T) {
+	t.Parallel()
+	log, shared := slog.New(slog.DiscardHandler), Config{Bus: "kafka"}
+	for _, c := range []struct {
+		name     string
+		opts     fx.Option
+		consumes bool
+	}{
+		{"server", fx.Options(), true},
+		{"admin", withoutShared(shared), false},
+	} {
+		cfg, dir := testConfig(t)
+		cfg.Bus = shared.Bus
+		var b bus.Bus
+		app := fx.New(process(t.Context(), cfg, dir, log, listeners{}), c.opts, fx.Populate(&b))
+		if err := app.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if topics := b.Depth(); len(topics) > 0 != c.consumes {
+			t.Errorf("%s: the bus has handlers of %d topics, want some: %t", c.name, len(topics), c.consumes)
+		}
 	}
 }
 

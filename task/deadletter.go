@@ -49,9 +49,19 @@ func (g *graveyard) onDead(topic string) func(context.Context, bus.Record, error
 		}
 		g.metrics.deadRecords.WithLabelValues(topic).Inc()
 		return g.bus.Publish(ctx, taskpb.DeadLetterTopic, bus.Record{Key: r.Key, Message: &taskpb.DeadLetter{
-			Topic: topic, Key: strconv.FormatInt(r.Key, 10), Payload: payload, Error: cause.Error(),
+			Topic: topic, Key: strconv.FormatInt(r.Key, 10), Payload: payload, Error: reasonOf(cause),
 		}})
 	}
+}
+
+// reasonOf returns what is kept of an error: so much that a bus which took the record has room for both.
+func reasonOf(cause error) string {
+	const most = 2 << 10
+	text := cause.Error()
+	if len(text) > most {
+		text = text[:most]
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // payloadOf returns the bytes of a dead record: also those that could not be

@@ -9,8 +9,9 @@
 // records lie in order. A repetition whose first try did arrive leaves a second
 // copy, which consumers tell by their own means.
 //
-// Consuming: a group a topic. What was handled is committed afterwards, so a
-// process that dies gives its last batch to the next owner again. When a
+// Consuming: a group a topic. What was handled is committed afterwards, every
+// 100 ms for all partitions together and once more when they are given up, so a
+// process that dies gives what it did last to the next owner again. When a
 // partition is taken away, the batch in hand may end within a third of the
 // session timeout; then its context ends and the batch is left to the next
 // owner, who gets the partition only after this process has let go, or when its

@@ -23,7 +23,7 @@ type Config struct {
 	Attempts          int           `koanf:"attempts"`           // of a record that fails by itself
 	RetryMin          time.Duration `koanf:"retry_min"`          // first pause before a repetition; doubles
 	RetryMax          time.Duration `koanf:"retry_max"`
-	RequestBytes      int           `koanf:"request_bytes"`   // of one request to store records; no record may be larger
+	RequestBytes      int           `koanf:"request_bytes"`   // of one request to store records; a record must have 8 KiB less
 	FetchBytes        int           `koanf:"fetch_bytes"`     // of one answer with records, and partition
 	FetchWait         time.Duration `koanf:"fetch_wait"`      // for which a broker holds a request when there is no record
 	RequestTimeout    time.Duration `koanf:"request_timeout"` // of one request
@@ -43,7 +43,7 @@ type SASLConfig struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Brokers: []string{"127.0.0.1:9092"}, Partitions: 12,
+		Brokers: []string{"127.0.0.1:9092"}, Partitions: 8,
 		MaxBatch: 256, Attempts: 5, RetryMin: 20 * time.Millisecond, RetryMax: 2 * time.Second,
 		RequestBytes: 900 << 10, FetchBytes: 1 << 20, FetchWait: 500 * time.Millisecond,
 		RequestTimeout: 5 * time.Second, PublishTimeout: 10 * time.Second, SessionTimeout: 10 * time.Second,

@@ -31,6 +31,11 @@ func newConsumer(b *Bus, t bus.Topic, h bus.Handler) *consumer {
 	if t.Attempts <= 0 {
 		t.Attempts = b.cfg.Attempts
 	}
+	if onDead := t.OnDead; onDead != nil {
+		t.OnDead = func(ctx context.Context, r bus.Record, cause error) error {
+			return onDead(context.WithValue(ctx, deadMark{}, b), r, cause)
+		}
+	}
 	log := b.log.With(slog.String("topic", t.Name))
 	return &consumer{
 		bus: b, name: b.cfg.Prefix + t.Name, log: log, progress: map[int]*partition{},
@@ -78,8 +83,8 @@ func (c *consumer) run(reading, working context.Context) {
 	}
 }
 
-// own works the partitions of a generation. Each goroutine belongs to the
-// generation, which joins the next one only after all have ended.
+// own works the partitions of a generation, which joins the next one only after
+// all have ended and their offsets are committed.
 func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 	c.bus.metrics.rebalances.WithLabelValues(c.worker.Name).Inc()
 	owned := map[int]*partition{}
@@ -90,25 +95,32 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 	c.progress = owned
 	c.mu.Unlock()
 	c.log.InfoContext(working, "partitions assigned", slog.Int("count", len(owned)), slog.Int("generation", int(g.ID)))
-	for _, p := range owned {
-		g.Start(func(assigned context.Context) {
-			// A generation's context only says that it has ended.
-			ctx, cancel := context.WithCancel(reading)
-			defer cancel()
-			revoked := make(chan struct{})
-			go func() {
-				defer close(revoked)
-				select {
-				case <-assigned.Done():
-					cancel()
-				case <-ctx.Done():
-				}
-			}()
-			p.run(ctx, working, g)
-			cancel()
-			<-revoked
-		})
+	if len(owned) == 0 {
+		return
 	}
+	g.Start(func(assigned context.Context) {
+		ctx, cancel := context.WithCancel(reading)
+		defer cancel()
+		var workers sync.WaitGroup
+		workers.Go(func() { // a generation's context only says that it has ended
+			select {
+			case <-assigned.Done():
+				cancel()
+			case <-ctx.Done():
+			}
+		})
+		commits := newCommitter(c, g, owned)
+		for _, p := range owned {
+			workers.Go(func() {
+				defer cancel() // a partition ends early when its handler was ended: the group is joined anew
+				p.run(ctx, working)
+			})
+		}
+		commits.run(ctx)
+		cancel()
+		workers.Wait()
+		commits.commit()
+	})
 }
 
 // backlog sums up the partitions of this process; the oldest record is of

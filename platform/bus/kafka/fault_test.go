@@ -252,3 +252,47 @@ func TestRefusesTooLargeRecord(t *testing.T) {
 		t.Errorf("Stop: %v", err)
 	}
 }
+
+// TestLargestRecordCanBePutAside: what was taken at the limit has room for a reason.
+func TestLargestRecordCanBePutAside(t *testing.T) {
+	t.Parallel()
+	const reserve, reason = 8 << 10, 4 << 10
+	cfg := settings(t, testenv.Kafka(t), space(t, "d"))
+	b := newBus(t, cfg)
+	tp := topic("t")
+	tp.New = func() proto.Message { return new(wrapperspb.BytesValue) }
+	buried := make(chan error, 1)
+	tp.OnDead = func(ctx context.Context, r bus.Record, _ error) error {
+		letter := append(r.Message.(*wrapperspb.BytesValue).GetValue(), make([]byte, reason)...)
+		err := b.Publish(ctx, "dead", bus.Record{Key: r.Key, Message: wrapperspb.Bytes(letter)})
+		select {
+		case buried <- err:
+		default:
+		}
+		return err
+	}
+	if err := b.Subscribe(tp, func(context.Context, []bus.Record) error { return errs.New(errs.Invalid, "never") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sized := func(n int) bus.Record { return bus.Record{Key: 1, Message: wrapperspb.Bytes(make([]byte, n))} }
+	if err := b.Publish(t.Context(), "t", sized(cfg.RequestBytes-reserve)); errs.CodeOf(err) != errs.TooLarge {
+		t.Errorf("Publish of a record that leaves no room: %v, want too large", err)
+	}
+	if err := b.Publish(t.Context(), "t", sized(cfg.RequestBytes-reserve-128)); err != nil {
+		t.Fatalf("Publish of the largest record: %v", err)
+	}
+	select {
+	case err := <-buried:
+		if err != nil {
+			t.Errorf("put the largest record aside: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("timed out: the record is put aside")
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}

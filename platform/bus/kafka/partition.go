@@ -42,7 +42,7 @@ type fetched struct {
 
 // run fetches and works records until owned ends. A handler has working as its
 // context, which ends a while after the partition was taken away.
-func (p *partition) run(owned, working context.Context, g *kafka.Generation) {
+func (p *partition) run(owned, working context.Context) {
 	batches := make(chan []fetched, 1) // one is worked, one waits, one is on its way
 	var fetcher sync.WaitGroup
 	fetcher.Go(func() {
@@ -79,12 +79,6 @@ func (p *partition) run(owned, working context.Context, g *kafka.Generation) {
 			n := min(len(batch), p.c.worker.MaxBatch)
 			if owned.Err() != nil || !p.work(ctx, owned, batch[:n]) {
 				return
-			}
-			if err := g.CommitOffsets(map[string]map[int]int64{p.c.name: {p.id: batch[n-1].offset + 1}}); err != nil {
-				if owned.Err() == nil {
-					p.c.log.Warn("offsets not committed: what was handled will come again", slog.Int("partition", p.id), slog.Any("error", err))
-				}
-				return // the end of one goroutine ends the generation: the group is joined anew
 			}
 			batch = batch[n:]
 		}
@@ -217,6 +211,13 @@ func (p *partition) ended(next int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done, p.oldest = next, time.Time{}
+}
+
+// finished returns the offset after the last record that is done; -1: not known yet.
+func (p *partition) finished() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
 }
 
 // backlog returns the records that are stored and not done, and the age of the oldest in hand.

@@ -16,6 +16,10 @@ import (
 const (
 	laneQueue      = 256 // calls of Publish that wait in a lane; more wait for room
 	recordOverhead = 64  // bytes around a record's value in a request, at most
+
+	// deadRoom is what only OnDead may use of a request's size, for what it adds to
+	// a record: one that was taken can always be put aside.
+	deadRoom = 8 << 10
 )
 
 // writers are the lanes of a topic that this process publishes to.
@@ -55,10 +59,21 @@ func (b *Bus) Publish(ctx context.Context, topic string, records ...bus.Record) 
 	begin := time.Now()
 	w, err := b.writersOf(ctx, topic)
 	if err == nil {
-		err = w.publish(ctx, b.cfg.RequestBytes, records)
+		err = w.publish(ctx, b.cfg.RequestBytes, b.largest(ctx), records)
 	}
 	b.metrics.published(topic, len(records), time.Since(begin), err)
 	return err
+}
+
+// deadMark marks the context of OnDead.
+type deadMark struct{}
+
+// largest returns the size of the largest record that may be published.
+func (b *Bus) largest(ctx context.Context) int {
+	if ctx.Value(deadMark{}) == b {
+		return b.cfg.RequestBytes
+	}
+	return b.cfg.RequestBytes - deadRoom
 }
 
 // writersOf returns a topic's lanes, waiting until its partitions are known.
@@ -95,7 +110,7 @@ func (b *Bus) open(w *writers) {
 	close(w.ready)
 }
 
-func (w *writers) publish(ctx context.Context, limit int, records []bus.Record) error {
+func (w *writers) publish(ctx context.Context, limit, largest int, records []bus.Record) error {
 	lanes := make(map[int][]*parcel, 1)
 	now := time.Now()
 	for _, r := range records {
@@ -104,7 +119,7 @@ func (w *writers) publish(ctx context.Context, limit int, records []bus.Record) 
 			return errs.Wrap(errs.Internal, fmt.Errorf("encode record of %s: %w", w.name, err), "internal error")
 		}
 		size := len(value) + recordOverhead
-		if size > limit {
+		if size > largest {
 			return errs.New(errs.TooLarge, "a record of %d bytes is too large", len(value)).With("topic", w.name)
 		}
 		i := partitionOf(r.Key, len(w.lanes))

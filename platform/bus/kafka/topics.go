@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 )
@@ -21,7 +22,7 @@ func (b *Bus) partitions(ctx context.Context, name string) (int, error) {
 		if errors.Is(err, kafka.UnknownTopicOrPartition) {
 			err = b.create(ctx, name) // or it was made a moment ago and is not everywhere yet
 		}
-		if err != nil && !errors.Is(err, kafka.LeaderNotAvailable) {
+		if err != nil {
 			b.health.bad(err)
 		}
 		if !b.pause(ctx, tries) {
@@ -77,26 +78,36 @@ func (b *Bus) create(ctx context.Context, name string) error {
 type health struct {
 	log *slog.Logger
 
-	mu       sync.Mutex // guards failures
+	mu       sync.Mutex // guards what follows
 	failures int        // in a row
+	since    time.Time  // of the first of them
+	told     bool       // of them, as a warning
 }
+
+// patience is how long what belongs to an ordinary moment may go on before it is told.
+const patience = 10 * time.Second
 
 func (h *health) bad(err error) {
 	h.mu.Lock()
+	if h.failures == 0 {
+		h.since = time.Now()
+	}
 	h.failures++
 	n := h.failures
+	tell := n&(n-1) == 0 && (!passing(err) || time.Since(h.since) >= patience) // 1, 2, 4, 8 …
+	h.told = h.told || tell
 	h.mu.Unlock()
-	if n&(n-1) == 0 { // 1, 2, 4, 8 …
+	if tell {
 		h.log.Warn("a request to Kafka failed: trying again", slog.Int("failures", n), slog.Any("error", err))
 	}
 }
 
 func (h *health) good() {
 	h.mu.Lock()
-	n := h.failures
-	h.failures = 0
+	n, told := h.failures, h.told
+	h.failures, h.told = 0, false
 	h.mu.Unlock()
-	if n > 0 {
+	if told {
 		h.log.Info("requests to Kafka succeed again", slog.Int("failures", n))
 	}
 }
