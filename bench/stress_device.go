@@ -69,6 +69,7 @@ func (d *device) login(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	refused := 0
 	for tries := 0; ; tries++ {
 		passwords := d.client.passwords
 		_, err = api.Login(ctx, gochat.Credentials{
@@ -77,7 +78,10 @@ func (d *device) login(ctx context.Context) error {
 		if err == nil {
 			break
 		}
-		if !unknown(err) && (!gochat.IsCode(err, gochat.CodeUnauthorized) || tries >= len(passwords)) {
+		if gochat.IsCode(err, gochat.CodeUnauthorized) {
+			refused++
+		}
+		if !unknown(err) && (!gochat.IsCode(err, gochat.CodeUnauthorized) || refused >= 2*len(passwords)) { // others may fail in between
 			return fmt.Errorf("log in %s of client %d: %w", d.name, d.client.index, err)
 		}
 		select {

@@ -38,6 +38,9 @@ func TestAcrossGateways(t *testing.T) {
 			if str(f.Data, "content") != "with bob" {
 				t.Errorf("after the kick the other gateway's socket got %+v", f)
 			}
+			// What calls between processes cannot carry is refused like any nonsense.
+			alice.must(t, http.MethodGet, "/api/v1/users?query=%ff", http.StatusBadRequest, nil)
+			(&account{s: d, token: "\xff"}).must(t, http.MethodGet, "/api/v1/conversations", http.StatusUnauthorized, nil)
 			elsewhere := &account{s: d.at(0), name: bob.name, token: bob.token}
 			elsewhere.must(t, http.MethodPost, "/api/v1/auth/logout", http.StatusNoContent, nil)
 			if code, _ := there.closeCode(t); code != 4503 {

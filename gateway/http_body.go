@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -18,7 +19,8 @@ import (
 )
 
 // takeBody reads the whole body before anything parses it: of the right type,
-// not over the limit, in time, and UTF-8.
+// not over the limit, in time, and UTF-8, as the query must be: calls between
+// processes carry nothing else.
 func (s *Server) takeBody(ctx huma.Context, next func(huma.Context)) {
 	r, w := humachi.Unwrap(ctx)
 	body, err := s.readBody(w, r, ctx.Operation().RequestBody != nil)
@@ -46,6 +48,11 @@ var (
 )
 
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, error) {
+	for _, values := range r.URL.Query() {
+		if slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return nil, errs.InvalidField("query", "must be UTF-8")
+		}
+	}
 	limit := int64(s.cfg.HTTP.MaxBodyBytes)
 	if r.ContentLength > limit {
 		return nil, bodyTooLarge(limit)

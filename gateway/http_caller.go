@@ -61,7 +61,7 @@ func (s *Server) caller(ctx context.Context, authorization string) (Caller, erro
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "bearer") || token == "" {
 		return Caller{}, errs.New(errs.Unauthorized, "an access token is needed").With("reason", "missing")
 	}
-	identity, err := s.logic.ValidateToken(ctx, &logicpb.ValidateTokenRequest{Token: token})
+	identity, err := s.logic.ValidateToken(ctx, &logicpb.ValidateTokenRequest{Token: strings.ToValidUTF8(token, "?")})
 	if err != nil {
 		return Caller{}, err
 	}

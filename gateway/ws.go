@@ -130,15 +130,15 @@ func (s *Server) allowedOrigin(r *http.Request) bool {
 func requestToken(r *http.Request) string {
 	if h := r.Header.Get("Authorization"); h != "" {
 		if scheme, token, ok := strings.Cut(h, " "); ok && strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(token)
+			return strings.ToValidUTF8(strings.TrimSpace(token), "?")
 		}
-		return h // malformed: refused like any bad token
+		return strings.ToValidUTF8(h, "?") // malformed: refused like any bad token
 	}
 	q := r.URL.Query()
 	if q.Has("token") && q.Get("token") == "" {
 		return "-"
 	}
-	return q.Get("token")
+	return strings.ToValidUTF8(q.Get("token"), "?")
 }
 
 // admit makes c a connection of its user, says hello and lets events in.
