@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ type deployment struct {
 	dir       string // the data folder, where there is one
 	processes []*process
 	gateways  []*process
+	adminDir  string        // where the operator's commands find logic; empty: dir
 	servers   *servers      // its own, to be broken; nil: those that tests share
 	turn      atomic.Uint32 // the gateway that the next client gets
 }
@@ -131,5 +133,5 @@ func (d *deployment) log() string {
 // admin runs an operator's command on the deployment.
 func (d *deployment) admin(t testing.TB, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	return gochat(t, stdin, d.processes[0].env, append([]string{"admin", "--data-dir", d.dir}, args...)...)
+	return gochat(t, stdin, d.processes[0].env, append([]string{"admin", "--data-dir", cmp.Or(d.adminDir, d.dir)}, args...)...)
 }

@@ -65,6 +65,7 @@ func split(t testing.TB, d *deployment) []processPlan {
 	}
 	both := func(role string) string { return ports[role][0].reached + "," + ports[role][1].reached }
 	peers := []string{"GOCHAT_ROLES_LOGIC_ADDRESS=" + both("logic"), "GOCHAT_ROLES_REPO_ADDRESS=" + both("repo")}
+	d.adminDir = d.dir + "-logic-1"
 	var plans []processPlan
 	for _, role := range []string{"repo", "logic", "task", "gateway"} {
 		for n, port := range ports[role] {
