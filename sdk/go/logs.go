@@ -10,7 +10,8 @@ import (
 type logs struct {
 	s      *Session
 	userID string
-	cursor string
+	cursor string // of the last resume
+	saved  string // the cursor that the store has
 	byID   map[string]*convLog
 	listed bool // every conversation's position is known
 	// syncing counts what must end before the session is up to date: the answer
@@ -24,7 +25,7 @@ type logs struct {
 const maxPulls = 4
 
 func newLogs(s *Session, p Position) logs {
-	l := logs{s: s, cursor: p.Cursor, listed: p.Cursor != "", byID: map[string]*convLog{}, pulls: make(chan struct{}, maxPulls)}
+	l := logs{s: s, cursor: p.Cursor, saved: p.Cursor, listed: p.Cursor != "", byID: map[string]*convLog{}, pulls: make(chan struct{}, maxPulls)}
 	for id, seq := range p.Seqs {
 		l.byID[id] = newConvLog(seq)
 	}

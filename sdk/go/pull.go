@@ -98,6 +98,7 @@ func (l *logs) lost(id string, log *convLog, known int64) {
 func (l *logs) settled() {
 	l.syncing--
 	if l.syncing == 0 {
+		l.saveCursor()
 		l.s.emit(StateEvent{State: Synced})
 	}
 }

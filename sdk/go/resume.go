@@ -48,14 +48,14 @@ func (l *logs) synced(f frame) {
 		l.behind(t.ConversationID, t.LastSeq)
 	}
 	if !answer.Complete && len(answer.TooFar) == 0 && answer.Cursor != "" && answer.Cursor != l.cursor {
-		l.setCursor(answer.Cursor) // there is more: go on from here
+		l.cursor = answer.Cursor // there is more: go on from here
 		data := encodeFrame(l.resumeID(), "sync", syncRequest{Cursor: answer.Cursor})
 		l.s.out.change(func() { l.s.out.sync = data })
 		return
 	}
 	l.answered = l.resumes
 	if answer.Cursor != "" {
-		l.setCursor(answer.Cursor)
+		l.cursor = answer.Cursor
 	}
 	if !l.listed {
 		l.list()
@@ -76,17 +76,23 @@ func (l *logs) resumeFailed(refusal *Error) {
 	l.s.breakConnection()
 }
 
-func (l *logs) setCursor(cursor string) {
-	l.cursor = cursor
-	if err := l.s.cfg.Store.SetCursor(l.s.ctx, cursor); err != nil {
-		l.s.end(err)
+// saveCursor stores the cursor once everything up to it is stored: a session that begins with a cursor never asks for
+// what was before it.
+func (l *logs) saveCursor() {
+	if l.cursor == l.saved {
+		return
 	}
+	if err := l.s.cfg.Store.SetCursor(l.s.ctx, l.cursor); err != nil {
+		l.s.end(err)
+		return
+	}
+	l.saved = l.cursor
 }
 
 // forgetCursor makes the next resume a full one.
 func (l *logs) forgetCursor() {
-	l.setCursor("")
-	l.listed = false
+	l.cursor, l.listed = "", false
+	l.saveCursor()
 }
 
 // stateInvalid takes in that the server does not have what the session holds.

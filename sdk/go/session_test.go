@@ -261,6 +261,31 @@ func TestSecondSessionGoesOnWhereTheStoreIs(t *testing.T) {
 	expect(t, connect(t, f, gochat.SessionConfig{Store: store, FromStart: true}), 3)
 }
 
+// A cursor promises that nothing before it is missing, so it is kept only once that is true.
+func TestSecondSessionGetsWhatTheFirstHadNoTimeToPull(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	asked, closed := make(chan struct{}, 10), make(chan struct{})
+	f.change(func() {
+		f.tooFar = map[string]int64{"c": 3}
+		f.onHistory = func() { asked <- struct{}{}; <-closed }
+	})
+	f.write("c", "1", "2", "3")
+	store := &gochat.MemoryStore{}
+	s := connect(t, f, gochat.SessionConfig{Store: store, FromStart: true})
+	select {
+	case <-asked:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the first session pulls nothing")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(closed)
+	f.change(func() { f.tooFar, f.onHistory = nil, nil })
+	expect(t, connect(t, f, gochat.SessionConfig{Store: store, FromStart: true}), 1, 2, 3)
+}
+
 func TestWithoutHistoryALogBeginsNow(t *testing.T) {
 	t.Parallel()
 	f := newFakeServer(t)
