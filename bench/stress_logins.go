@@ -39,6 +39,10 @@ func (c *stressClient) relogin(ctx context.Context, d *device, err error) {
 	if err == nil {
 		c.ends = append(c.ends, check.End{Device: d.label, At: c.run.now()})
 		select {
+		case <-d.pause: // one that waits for its turn would keep the device from seeing its end
+		default:
+		}
+		select {
 		case <-d.drained:
 		case <-time.After(endTimeout):
 			if !c.run.disturbed() {
