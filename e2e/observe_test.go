@@ -169,20 +169,27 @@ func TestLargeGroupCost(t *testing.T) {
 	small := group(t, owner, nil, append(offline[:4:4], online...)...)
 	large := group(t, owner, nil, append(offline[:60:60], online...)...)
 	const messages = 20
+	atRest := func() (m map[string]float64) { // what sockets have may not be counted yet
+		eventually(t, "all records are done", func() bool {
+			m = s.metrics(t)
+			return m[`gochat_bus_depth_records{topic="im-persist-topic"}`] == 0
+		})
+		return m
+	}
 	cost := func(g string) map[string]float64 {
 		owner.say(t, g, "the first fills the caches")
 		for _, w := range sockets {
 			for f, _ := w.until(t, "message"); str(f.Data, "conversation_id") != g; f, _ = w.until(t, "message") {
 			}
 		}
-		before := s.metrics(t)
+		before := atRest()
 		for i := range messages {
 			owner.say(t, g, fmt.Sprint(i))
 			for _, w := range sockets {
 				w.until(t, "message")
 			}
 		}
-		after, cost := s.metrics(t), map[string]float64{}
+		after, cost := atRest(), map[string]float64{}
 		for _, name := range []string{
 			"gochat_gateway_deliveries_total", "gochat_task_deliveries_total", "gochat_repo_commit_messages_sum", "gochat_cache_misses_total",
 			`gochat_bus_handled_records_total{topic="im-persist-topic"}`,
