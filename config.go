@@ -20,6 +20,7 @@ import (
 	"github.com/gochat-im/gochat/platform/config"
 	"github.com/gochat-im/gochat/platform/redis"
 	"github.com/gochat-im/gochat/platform/registry"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/task"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Cache           string              `koanf:"cache"`
 	Roles           RolesConfig         `koanf:"roles"`
 	Log             LogConfig           `koanf:"log"`
+	Trace           trace.Config        `koanf:"trace"`
 	EmbeddedBus     embedded.Config     `koanf:"embedded_bus"`
 	Kafka           kafka.Config        `koanf:"kafka"`
 	Redis           redis.Config        `koanf:"redis"`
@@ -71,6 +73,7 @@ func defaultConfig() Config {
 		Cache:           "embedded",
 		Roles:           defaultRolesConfig(),
 		Log:             LogConfig{Level: "info", Format: "text"},
+		Trace:           trace.DefaultConfig(),
 		EmbeddedBus:     embedded.DefaultConfig(),
 		Kafka:           kafka.DefaultConfig(),
 		Redis:           redis.DefaultConfig(),
@@ -132,6 +135,7 @@ func (c Config) validate() error {
 		name   string
 		config interface{ Validate() error }
 	}{
+		{"trace", c.Trace},
 		{"embedded_bus", c.EmbeddedBus},
 		{"kafka", c.Kafka},
 		{"redis", c.Redis},

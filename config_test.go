@@ -87,6 +87,8 @@ func TestValidateNamesTheSetting(t *testing.T) {
 		"log.level":                      func(c *Config) { c.Log.Level = "loud" },
 		"log.format":                     func(c *Config) { c.Log.Format = "xml" },
 		"delivery.large_group_threshold": func(c *Config) { c.Delivery.LargeGroupThreshold = 1 },
+		"trace.sample":                   func(c *Config) { c.Trace.Sample = 2 },
+		"trace.endpoint":                 func(c *Config) { c.Trace.Endpoint = "collector:4318" },
 		"embedded_bus.lanes":             func(c *Config) { c.EmbeddedBus.Lanes = 0 },
 		"gateway.websocket.heartbeat":    func(c *Config) { c.Gateway.WebSocket.Heartbeat = 0 },
 		"logic.access_token_ttl":         func(c *Config) { c.Logic.AccessTokenTTL = time.Hour },

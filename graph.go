@@ -24,6 +24,7 @@ import (
 	"github.com/gochat-im/gochat/platform/datadir"
 	"github.com/gochat-im/gochat/platform/obs"
 	"github.com/gochat-im/gochat/platform/rpc"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task"
@@ -74,7 +75,7 @@ func roles(cfg Config, dir *datadir.Dir, log *slog.Logger) fx.Option {
 			func(r *prometheus.Registry) prometheus.Registerer { return r },
 			func(log *slog.Logger, reg prometheus.Registerer) (bus.Bus, error) { return newBus(cfg, log, reg) },
 		),
-		sharing(cfg),
+		sharing(cfg), traces(cfg),
 	}
 	if r.crosses() {
 		opts = append(opts, trust(r))
@@ -112,8 +113,8 @@ func startBus(cfg Config) fx.Option {
 		Logic *logic.Service `optional:"true"`
 		Task  *task.Service  `optional:"true"`
 	}
-	return fx.Invoke(func(lc fx.Lifecycle, b bus.Bus, _ consumers) {
-		lc.Append(fx.StartStopHook(b.Start, b.Stop))
+	return fx.Invoke(func(lc fx.Lifecycle, b bus.Bus, tracer *trace.Tracer, _ consumers) {
+		lc.Append(fx.StartStopHook(func(ctx context.Context) error { return b.Start(tracer.Into(ctx)) }, b.Stop))
 	})
 }
 

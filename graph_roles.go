@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -24,6 +23,7 @@ import (
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/platform/registry"
 	"github.com/gochat-im/gochat/platform/rpc"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task"
@@ -58,11 +58,11 @@ func port(l net.Listener) fx.Option {
 		Repo  *repo.Service  `optional:"true"`
 		Task  *task.Service  `optional:"true"`
 	}
-	return fx.Invoke(func(lc fx.Lifecycle, c *rpc.Credentials, log *slog.Logger, m *rpc.Metrics, roles local, _ prometheus.Registerer) {
+	return fx.Invoke(func(lc fx.Lifecycle, c *rpc.Credentials, log *slog.Logger, m *rpc.Metrics, tracer *trace.Tracer, roles local) {
 		var server *rpc.Server
 		lc.Append(fx.Hook{
 			OnStart: func(context.Context) error {
-				server = rpc.Serve(l, c, log, m, func(r grpc.ServiceRegistrar) { //nolint:contextcheck // calls have their own
+				server = rpc.Serve(l, c, log, m, tracer, func(r grpc.ServiceRegistrar) { //nolint:contextcheck // calls have their own
 					if roles.Hub != nil {
 						gatewaypb.RegisterGatewayServiceServer(r, roles.Hub)
 					}

@@ -99,9 +99,9 @@ func TestEverySubsetOfRolesFitsTogether(t *testing.T) {
 	}
 	defer l.Close()
 	for _, run := range subsets() {
-		for _, cache := range []string{"embedded", "redis"} {
+		for cache, collector := range map[string]string{"embedded": "http://collector:4318", "redis": ""} {
 			c := split(cfg, run)
-			c.Cache = cache
+			c.Cache, c.Trace.Endpoint = cache, collector
 			on := listeners{private: l, roles: l}
 			if c.Roles.local("gateway") {
 				on.public = l

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gochat-im/gochat/platform/limit"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // Config is the gateway's section of the settings.
@@ -21,6 +22,8 @@ type Config struct {
 	Receipts  ReceiptsConfig  `koanf:"receipts"`
 	// MaxMessageBytes bounds the content of one message, over HTTP and WebSocket.
 	MaxMessageBytes int `koanf:"max_message_bytes"`
+	// Tracer begins the traces of requests and frames; nil: there are none.
+	Tracer *trace.Tracer `koanf:"-"`
 }
 
 // WebSocketConfig holds the settings of the sockets.

@@ -39,7 +39,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-Id", requestID)
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		r = r.WithContext(obs.WithRequestID(r.Context(), requestID))
+		ctx, span := s.trace(obs.WithRequestID(r.Context(), requestID), r)
+		r = r.WithContext(ctx)
 		aborted := true
 		defer func() { //nolint:contextcheck // it logs with the request's own context
 			route := chi.RouteContext(r.Context()).RoutePattern()
@@ -55,6 +56,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			}
 			took := time.Since(start)
 			s.http.metrics.observe(route, r.Method, status, took)
+			endRequest(span, r.Method, route, status)
 			s.log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("method", knownMethod(r.Method)), slog.String("route", route),
 				slog.Int("status", status), slog.Duration("duration", took))
 		}()

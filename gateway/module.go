@@ -10,6 +10,7 @@ import (
 	"github.com/gochat-im/gochat/platform/limit"
 	"github.com/gochat-im/gochat/platform/registry"
 	"github.com/gochat-im/gochat/platform/rpc"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // Local provides the hub and the server. The server's handler is mounted, and the server drained, by who listens. For the
@@ -21,8 +22,8 @@ func Local(cfg Config, more bool) fx.Option {
 	}
 	return fx.Module("gateway",
 		fx.Provide(
-			func(limits limit.Maker) Config {
-				cfg.Limits.Maker = limits
+			func(limits limit.Maker, tracer *trace.Tracer) Config {
+				cfg.Limits.Maker, cfg.Tracer = limits, tracer
 				return cfg
 			},
 			NewHub,

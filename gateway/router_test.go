@@ -77,7 +77,7 @@ func newGates(t *testing.T) *gates {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := rpc.Serve(l, cred, log, nil, func(s grpc.ServiceRegistrar) { gatewaypb.RegisterGatewayServiceServer(s, g) })
+		server := rpc.Serve(l, cred, log, nil, nil, func(s grpc.ServiceRegistrar) { gatewaypb.RegisterGatewayServiceServer(s, g) })
 		t.Cleanup(func() { _ = server.Stop(context.WithoutCancel(t.Context())) })
 		g.router = router(g.hub)
 		if err := g.router.Join(t.Context(), l.Addr().String()); err != nil {

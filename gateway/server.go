@@ -59,7 +59,7 @@ func NewServer(cfg Config, hub *Hub, logic logicpb.LogicServiceServer, b bus.Bus
 	}
 	r := chi.NewRouter()
 	s.mountHTTP(r)
-	r.Get("/ws", s.serveWS)
+	r.Get("/ws", s.traceUpgrade)
 	s.handler = r
 	return s, nil
 }

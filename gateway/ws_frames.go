@@ -40,9 +40,11 @@ func (s *Server) do(c *conn, ws *websocket.Conn, f *wire.Frame) {
 	default:
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
+		ctx, span := s.traceFrame(ctx, f)
 		if err = s.doCall(ctx, c, f, userID, sessionID); err == nil {
 			s.confirm(c, f)
 		}
+		span.End(err)
 	}
 	if err != nil {
 		s.refuse(c, f, err)
@@ -133,12 +135,15 @@ func (s *Server) origin(c *conn, f *wire.Frame, sessionID int64) *gatewaypb.Orig
 }
 
 // doMessage hands a message on; its ack or error comes through Deliver.
-func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) error {
-	if err := s.allowSend(s.deadline.context(time.Now()), userID); err != nil {
+func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) (err error) {
+	ctx, span := s.traceFrame(s.deadline.context(time.Now()), f)
+	defer func() { span.End(err) }()
+	if err := s.allowSend(ctx, userID); err != nil {
 		s.hub.metrics.limited.Inc()
 		return err
 	}
 	origin := s.origin(c, f, sessionID)
+	span.Request(origin.RequestId)
 	m := &repopb.NewMessage{
 		ConversationId: f.ConversationID, SenderId: userID, Content: f.Content, MessageType: f.MessageType,
 		ClientMsgId: f.ClientMsgID, EchoClientMsgId: f.ClientMsgID != "", RequestId: origin.RequestId,
@@ -146,15 +151,16 @@ func (s *Server) doMessage(c *conn, f *wire.Frame, userID, sessionID int64) erro
 	if m.ClientMsgId == "" {
 		m.ClientMsgId = origin.RequestId
 	}
-	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.log.Debug("message received", "request_id", origin.RequestId, "conversation_id", f.ConversationID)
+	if s.log.Enabled(ctx, slog.LevelDebug) {
+		s.log.LogAttrs(ctx, slog.LevelDebug, "message received",
+			slog.String("request_id", origin.RequestId), slog.Int64("conversation_id", f.ConversationID), span.Ref().Attr())
 	}
 	// Counted before the look at leaving: the drain looks the other way round.
 	c.unanswered.Add(1)
-	var err error = errDraining
+	err = errDraining
 	if !c.leaving.Load() {
-		err = s.bus.Publish(s.deadline.context(time.Now()), logicpb.UpstreamTopic, bus.Record{
-			Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m},
+		err = s.bus.Publish(ctx, logicpb.UpstreamTopic, bus.Record{
+			Key: f.ConversationID, Message: &logicpb.Upstream{Origin: origin, Message: m}, Trace: span.Ref(),
 		})
 	}
 	if err != nil {

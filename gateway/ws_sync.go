@@ -86,15 +86,17 @@ func (s *Server) runSync(c *conn, ask *syncAsk) (next *syncAsk) {
 	c.mu.Lock()
 	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, tooFar: map[int64]wire.TooFar{}}
 	c.mu.Unlock()
-	err := y.pages(ask.request)
+	ctx, span := s.traceFrame(context.Background(), &wire.Frame{Type: wire.TypeSync})
+	err := y.pages(ctx, ask.request)
 	// Live events that did not fit are in the log by now.
 	for err == nil && !y.finish(ask.frameID, true) {
-		err = y.pages(&repopb.GetChangesRequest{UserId: ask.request.GetUserId(), Since: y.cursor})
+		err = y.pages(ctx, &repopb.GetChangesRequest{UserId: ask.request.GetUserId(), Since: y.cursor})
 	}
 	if err != nil {
 		y.finish(ask.frameID, false)
 		y.failed(ask, err)
 	}
+	span.End(err)
 	return y.next
 }
 
@@ -109,13 +111,13 @@ func (y *syncing) failed(ask *syncAsk, err error) {
 }
 
 // pages sends the pages of one run through the changes.
-func (y *syncing) pages(req *repopb.GetChangesRequest) error {
+func (y *syncing) pages(ctx context.Context, req *repopb.GetChangesRequest) error {
 	for range maxSyncPages {
 		if err := y.waitForRoom(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 4*callTimeout)
-		resp, err := y.s.logic.Sync(ctx, req)
+		call, cancel := context.WithTimeout(ctx, 4*callTimeout)
+		resp, err := y.s.logic.Sync(call, req)
 		cancel()
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -15,7 +16,7 @@ func (s *Service) announce(ctx context.Context, c *taskpb.Committed) {
 	if c.GetEvent() == nil {
 		return
 	}
-	record := bus.Record{Key: c.GetEvent().GetConversationId(), Message: &taskpb.Persist{Committed: c}}
+	record := bus.Record{Key: c.GetEvent().GetConversationId(), Message: &taskpb.Persist{Committed: c}, Trace: trace.RefOf(ctx)}
 	if err := s.bus.Publish(ctx, taskpb.PersistTopic, record); err != nil {
 		s.log.WarnContext(ctx, "event not announced", "conversation_id", c.GetEvent().GetConversationId(), "seq", c.GetEvent().GetSeq(), "error", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -31,7 +32,9 @@ func (s *Service) SendMessage(ctx context.Context, r *logicpb.Upstream) (*repopb
 	}
 	s.metrics.admitted.Inc()
 	s.log.DebugContext(ctx, "message admitted", "request_id", r.GetOrigin().GetRequestId(), "conversation_id", m.GetConversationId())
-	record := bus.Record{Key: m.GetConversationId(), Message: &taskpb.Persist{Origin: r.GetOrigin(), Message: m}}
+	record := bus.Record{
+		Key: m.GetConversationId(), Message: &taskpb.Persist{Origin: r.GetOrigin(), Message: m}, Trace: trace.RefOf(ctx),
+	}
 	return &repopb.Empty{}, s.bus.Publish(ctx, taskpb.PersistTopic, record)
 }
 
@@ -67,10 +70,11 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 			continue
 		}
 		if debug {
-			s.log.DebugContext(ctx, "message admitted", "request_id", up.GetOrigin().GetRequestId(), "conversation_id", r.Key)
+			s.log.LogAttrs(ctx, slog.LevelDebug, "message admitted",
+				slog.String("request_id", up.GetOrigin().GetRequestId()), slog.Int64("conversation_id", r.Key), r.Trace.Attr())
 		}
 		persist[i].Origin, persist[i].Message = up.GetOrigin(), up.GetMessage()
-		admitted = append(admitted, bus.Record{Key: r.Key, Message: &persist[i]})
+		admitted = append(admitted, bus.Record{Key: r.Key, Message: &persist[i], Trace: r.Trace})
 	}
 	if len(admitted) > 0 {
 		if err := s.bus.Publish(ctx, taskpb.PersistTopic, admitted...); err != nil {

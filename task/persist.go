@@ -8,6 +8,7 @@ import (
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -82,18 +83,20 @@ func (p *persister) create(ctx context.Context, in persistBatch) (*repopb.Create
 	}
 	p.store.ended()
 	p.metrics.stored(len(in.messages), time.Since(start))
-	p.trace(ctx, in, stored)
+	p.tell(ctx, in, stored)
 	return stored, nil
 }
 
-// trace tells, in a debug log, what became of each message.
-func (p *persister) trace(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse) {
+// tell tells, in a debug log, what became of each message.
+func (p *persister) tell(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse) {
 	if !p.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	for i, r := range stored.Results {
-		p.log.DebugContext(ctx, "message persisted", "request_id", in.messages[i].GetRequestId(),
-			"conversation_id", in.messages[i].GetConversationId(), "seq", r.GetEvent().GetSeq(), "duplicate", r.GetDuplicate(), "code", r.GetCode())
+		m := in.messages[i]
+		p.log.LogAttrs(ctx, slog.LevelDebug, "message persisted", slog.String("request_id", m.GetRequestId()),
+			slog.Int64("conversation_id", m.GetConversationId()), slog.Int64("seq", r.GetEvent().GetSeq()),
+			slog.Bool("duplicate", r.GetDuplicate()), slog.Int("code", int(r.GetCode())), in.traces[i].Attr())
 	}
 }
 
@@ -192,6 +195,7 @@ func (p *persister) dead(ctx context.Context, r bus.Record, cause error, bury fu
 type persistBatch struct {
 	messages  []*repopb.NewMessage
 	origins   []*gatewaypb.Origin // of messages, at the same index
+	traces    []*trace.Ref        // of messages, at the same index
 	committed []*taskpb.Committed
 }
 
@@ -199,6 +203,7 @@ func readPersist(batch []bus.Record) (persistBatch, error) {
 	in := persistBatch{
 		messages: make([]*repopb.NewMessage, 0, len(batch)),
 		origins:  make([]*gatewaypb.Origin, 0, len(batch)),
+		traces:   make([]*trace.Ref, 0, len(batch)),
 	}
 	for _, r := range batch {
 		m, ok := r.Message.(*taskpb.Persist)
@@ -206,6 +211,7 @@ func readPersist(batch []bus.Record) (persistBatch, error) {
 		case ok && m.GetMessage() != nil:
 			in.messages = append(in.messages, m.Message)
 			in.origins = append(in.origins, m.Origin)
+			in.traces = append(in.traces, r.Trace)
 		case ok && m.GetCommitted().GetEvent() != nil:
 			in.committed = append(in.committed, m.Committed)
 		default:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/platform/bus"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
 
@@ -39,7 +40,7 @@ func (p *pushPlanner) decide(ctx context.Context, outbox int64, pl *plan, offlin
 	defer cancel()
 	records := make([]bus.Record, 0, len(candidates)+len(walks))
 	for _, c := range candidates {
-		records = append(records, bus.Record{Key: outbox, Message: c})
+		records = append(records, bus.Record{Key: outbox, Message: c, Trace: trace.RefOf(ctx)})
 	}
 	if len(records) > 0 {
 		if err := p.bus.Publish(ctx, taskpb.PushTopic, records...); err != nil {
@@ -52,7 +53,7 @@ func (p *pushPlanner) decide(ctx context.Context, outbox int64, pl *plan, offlin
 	}
 	records = records[len(records):]
 	for _, w := range walks {
-		records = append(records, bus.Record{Key: outbox, Message: w})
+		records = append(records, bus.Record{Key: outbox, Message: w, Trace: trace.RefOf(ctx)})
 	}
 	if err := p.bus.Publish(ctx, taskpb.GroupTopic, records...); err != nil {
 		p.deferred(ctx, err)

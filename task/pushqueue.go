@@ -14,6 +14,7 @@ import (
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -85,7 +86,8 @@ func (q *pushQueue) handleWalks(ctx context.Context, batch []bus.Record) error {
 		}
 	}
 	for _, outbox := range outboxes {
-		err := q.bus.Publish(ctx, taskpb.PushTopic, bus.Record{Key: outbox, Message: &taskpb.PushCandidates{OutboxId: outbox}})
+		end := bus.Record{Key: outbox, Message: &taskpb.PushCandidates{OutboxId: outbox}, Trace: trace.RefOf(ctx)}
+		err := q.bus.Publish(ctx, taskpb.PushTopic, end)
 		if err != nil {
 			return fmt.Errorf("publish the end of a walk: %w", err)
 		}

@@ -7,6 +7,8 @@ import (
 	"context"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // Record is one entry of a topic. Its message is shared: nobody mutates it
@@ -14,6 +16,7 @@ import (
 type Record struct {
 	Key     int64 // records of one key keep their order
 	Message proto.Message
+	Trace   *trace.Ref // where it belongs, and while it is handled the handler's span; nil: nowhere
 }
 
 // Handler does the work of a batch of one lane or partition, in order. The

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // NewLogger returns a logger of a level (debug, info, warn, error) in a format (text, json) that adds the context's
-// request id to every line.
+// request id to every line, and the trace id of what is traced.
 func NewLogger(level, format string, w io.Writer) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
@@ -39,13 +41,19 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// requestHandler adds request_id from the context to records that do not name one themselves.
+// requestHandler adds request_id and trace_id from the context to records that do not name a request themselves.
 type requestHandler struct{ slog.Handler }
 
 func (h requestHandler) Handle(ctx context.Context, r slog.Record) error {
-	if id := RequestID(ctx); id != "" && !namesRequest(r) {
+	id, span := RequestID(ctx), trace.SpanContextFromContext(ctx)
+	if (id != "" || span.IsSampled()) && !namesRequest(r) {
 		r = r.Clone()
-		r.AddAttrs(slog.String("request_id", id))
+		if id != "" {
+			r.AddAttrs(slog.String("request_id", id))
+		}
+		if span.IsSampled() {
+			r.AddAttrs(slog.String("trace_id", span.TraceID().String()))
+		}
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/gochat-im/gochat/platform/obs"
 )
 
@@ -25,6 +27,15 @@ func TestLoggerCarriesRequestID(t *testing.T) {
 	log.DebugContext(ctx, "silent")
 	if got := out.String(); !strings.Contains(got, `"request_id":"r-1"`) || !strings.Contains(got, `"part":"x"`) || strings.Contains(got, "silent") {
 		t.Errorf("log: %s", got)
+	}
+	if strings.Contains(out.String(), "trace_id") {
+		t.Errorf("a trace where there is none: %s", out.String())
+	}
+	out.Reset()
+	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
+	log.InfoContext(trace.ContextWithSpanContext(t.Context(), span), "traced")
+	if got := out.String(); !strings.Contains(got, `"trace_id":"00000000000000000000000000000001"`) || strings.Contains(got, "request_id") {
+		t.Errorf("a traced line: %s", got)
 	}
 	out.Reset()
 	log.InfoContext(ctx, "of a batch", "request_id", "r-2")

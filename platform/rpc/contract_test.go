@@ -68,7 +68,9 @@ func (e *echo) call(ctx context.Context, in *wrapperspb.BytesValue) (*wrapperspb
 	return wrapperspb.Bytes(out), nil
 }
 
-func (e *echo) register(s grpc.ServiceRegistrar) {
+func (e *echo) register(s grpc.ServiceRegistrar) { s.RegisterService(echoDesc(), e) }
+
+func echoDesc() *grpc.ServiceDesc {
 	method := func(name, full string) grpc.MethodDesc {
 		return grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, dec func(any) error, shell grpc.UnaryServerInterceptor) (any, error) {
 			in := &wrapperspb.BytesValue{}
@@ -80,10 +82,10 @@ func (e *echo) register(s grpc.ServiceRegistrar) {
 			})
 		}}
 	}
-	s.RegisterService(&grpc.ServiceDesc{
+	return &grpc.ServiceDesc{
 		ServiceName: echoService, HandlerType: (*echoServer)(nil), Metadata: "rpctest/echo.proto",
 		Methods: []grpc.MethodDesc{method("Safe", safeMethod), method("Once", onceMethod)},
-	}, e)
+	}
 }
 
 const secret = "a-secret-of-tests-0123456789-abcdefgh"
@@ -115,7 +117,7 @@ func start(t *testing.T, address string, cred *rpc.Credentials, e *echo) *instan
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &instance{rpc.Serve(l, cred, quiet, nil, e.register), l.Addr().String(), t}
+	return &instance{rpc.Serve(l, cred, quiet, nil, nil, e.register), l.Addr().String(), t}
 }
 
 // kill cuts every connection at once.

@@ -49,10 +49,13 @@ func (m *Metrics) count(side, method string, err error, took time.Duration) {
 	if m == nil {
 		return
 	}
-	method = method[strings.LastIndexByte(method, '.')+1:] // RepoService/GetUser
+	method = shortName(method)
 	m.calls.WithLabelValues(side, method, errs.CodeOf(err).String()).Inc()
 	m.seconds.WithLabelValues(side, method).Observe(took.Seconds())
 }
+
+// shortName is a method without the package of its contract: RepoService/GetUser.
+func shortName(method string) string { return method[strings.LastIndexByte(method, '.')+1:] }
 
 func (m *Metrics) breakerState(target string, s gobreaker.State) {
 	if m == nil {

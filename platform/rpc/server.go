@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // Both sides ping a quiet connection after pingEvery and give it up pingTimeout later. A connection lives for
@@ -40,17 +41,18 @@ type Server struct {
 	done   chan struct{} // closed when serving has ended
 }
 
-func newServer(log *slog.Logger, m *Metrics, opts ...grpc.ServerOption) *Server {
+func newServer(log *slog.Logger, m *Metrics, tracer *trace.Tracer, opts ...grpc.ServerOption) *Server {
 	s := &Server{ending: make(chan struct{}), done: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.ending) })
 	s.server = grpc.NewServer(append(opts,
-		grpc.UnaryInterceptor(serverShell(log, m)), grpc.StreamInterceptor(streamShell(log, s.ending)))...)
+		grpc.UnaryInterceptor(serverShell(log, m, tracer)), grpc.StreamInterceptor(streamShell(log, s.ending)))...)
 	return s
 }
 
 // Serve serves what register registers to the other processes of the deployment, with the gRPC health service: each
 // contract is SERVING by its full name until Stop. Every call, of health and reflection too, needs the credentials.
-func Serve(l net.Listener, cred *Credentials, log *slog.Logger, m *Metrics, register func(grpc.ServiceRegistrar)) *Server {
+// tracer may be nil.
+func Serve(l net.Listener, cred *Credentials, log *slog.Logger, m *Metrics, tracer *trace.Tracer, register func(grpc.ServiceRegistrar)) *Server {
 	opts := []grpc.ServerOption{
 		grpc.InTapHandle(cred.tap),
 		grpc.MaxRecvMsgSize(cred.cfg.MaxMessageBytes),
@@ -66,7 +68,7 @@ func Serve(l net.Listener, cred *Credentials, log *slog.Logger, m *Metrics, regi
 	if cred.server != nil {
 		opts = append(opts, grpc.Creds(cred.server))
 	}
-	s := newServer(log, m, opts...)
+	s := newServer(log, m, tracer, opts...)
 	register(s.server)
 	s.health = health.NewServer()
 	for name := range s.server.GetServiceInfo() {

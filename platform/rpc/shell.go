@@ -12,6 +12,7 @@ import (
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/platform/obs"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // requestIDKey is the metadata key of the request id.
@@ -20,15 +21,15 @@ const requestIDKey = "x-request-id"
 // DefaultTimeout ends a call whose caller set no deadline. Callers of what takes longer (a backup) set their own.
 const DefaultTimeout = 30 * time.Second
 
-// serverShell recovers panics, translates errors, bounds the call and takes over the caller's request id.
-func serverShell(log *slog.Logger, m *Metrics) grpc.UnaryServerInterceptor {
+// serverShell recovers panics, translates errors, bounds the call and takes over the caller's request id and trace.
+func serverShell(log *slog.Logger, m *Metrics, tracer *trace.Tracer) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 		start := time.Now()
-		if md, ok := metadata.FromIncomingContext(ctx); ok {
-			if ids := md.Get(requestIDKey); len(ids) == 1 {
-				ctx = obs.WithRequestID(ctx, ids[0])
-			}
+		md, _ := metadata.FromIncomingContext(ctx)
+		if ids := md.Get(requestIDKey); len(ids) == 1 {
+			ctx = obs.WithRequestID(ctx, ids[0])
 		}
+		ctx, span := tracer.Continue(ctx, shortName(info.FullMethod), callerOf(md)) //nolint:contextcheck // nothing is called under it
 		ctx, cancel := bounded(ctx)
 		defer cancel()
 		defer func() {
@@ -39,6 +40,7 @@ func serverShell(log *slog.Logger, m *Metrics) grpc.UnaryServerInterceptor {
 				log.DebugContext(ctx, "call failed", "method", info.FullMethod, "error", err)
 			}
 			m.served(info.FullMethod, err, time.Since(start))
+			span.End(err)
 			err = ToStatus(err)
 		}()
 		return handler(ctx, req)
@@ -81,7 +83,17 @@ func recovered(ctx context.Context, log *slog.Logger, method string, p any) erro
 	return errs.New(errs.Internal, "internal error")
 }
 
-// clientShell bounds the call, sends the request id along and translates errors back. b may be nil.
+// callerOf returns the span that a call comes from; nil: none.
+func callerOf(md metadata.MD) *trace.Ref {
+	return trace.Read(func(name string) string {
+		if values := md.Get(name); len(values) == 1 {
+			return values[0]
+		}
+		return ""
+	})
+}
+
+// clientShell bounds the call, sends the request id and the trace along and translates errors back. b may be nil.
 func clientShell(b *breaker, m *Metrics) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		start := time.Now()
@@ -90,8 +102,11 @@ func clientShell(b *breaker, m *Metrics) grpc.UnaryClientInterceptor {
 		if id := obs.RequestID(ctx); id != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, requestIDKey, id)
 		}
+		ctx, span := trace.Start(ctx, shortName(method), trace.Outgoing)
+		span.Ref().Write(func(name, value string) { ctx = metadata.AppendToOutgoingContext(ctx, name, value) }) //nolint:contextcheck // nothing is called under it
 		err := b.do(ctx, func() error { return FromStatus(invoke(ctx, method, req, reply, cc, opts...)) })
 		m.called(method, err, time.Since(start))
+		span.End(err)
 		return err
 	}
 }

@@ -155,7 +155,7 @@ func TestSecretIsNotLogged(t *testing.T) {
 		}
 		return nil, errors.New("an error")
 	}}
-	s := rpc.Serve(l, cred, log, nil, e.register)
+	s := rpc.Serve(l, cred, log, nil, nil, e.register)
 	conn := dial(t, rpc.NewDialer(cred, log, nil), l.Addr().String())
 	for range 2 {
 		if _, err := invoke(t.Context(), conn, onceMethod, nil); err == nil {

@@ -21,7 +21,7 @@ func ServeUnix(path string, log *slog.Logger, register func(grpc.ServiceRegistra
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(log, nil)
+	s := newServer(log, nil, nil)
 	register(s.server)
 	s.serve(l, log)
 	return s, nil

@@ -35,6 +35,7 @@ var common = []testCase{
 	{"RefusesAfterStop", refusesAfterStop},
 	{"RefusesSecondHandler", refusesSecondHandler},
 	{"CountsDepth", countsDepth},
+	{"CarriesTraces", carriesTraces},
 }
 
 // Run runs the suite on a bus that lives in its process. make returns a new

@@ -107,7 +107,7 @@ func (l *lane) produce(ctx context.Context, batch []*parcel) error {
 	var records []kafka.Record
 	for _, p := range batch {
 		for _, e := range p.entries { // a request uses its records up: every try has new ones
-			records = append(records, kafka.Record{Time: e.at, Key: kafka.NewBytes(e.key), Value: kafka.NewBytes(e.value)})
+			records = append(records, kafka.Record{Time: e.at, Key: kafka.NewBytes(e.key), Value: kafka.NewBytes(e.value), Headers: e.headers})
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.bus.cfg.RequestTimeout)

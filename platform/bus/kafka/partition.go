@@ -38,6 +38,7 @@ type fetched struct {
 	offset     int64
 	at         time.Time
 	key, value []byte
+	headers    []kafka.Header
 }
 
 // run fetches and works records until owned ends. A handler has working as its
@@ -91,7 +92,7 @@ func (p *partition) work(ctx, owned context.Context, batch []fetched) bool {
 	p.began(batch[0].at)
 	records := make([]bus.Record, 0, len(batch))
 	for _, f := range batch {
-		r, err := p.decode(f)
+		r, err := p.decode(f) //nolint:contextcheck // nothing is called under it
 		if err == nil {
 			records = append(records, r)
 			continue
@@ -117,7 +118,7 @@ func (p *partition) decode(f fetched) (bus.Record, error) {
 	if err == nil {
 		m := p.c.worker.New()
 		if err = proto.Unmarshal(f.value, m); err == nil {
-			return bus.Record{Key: key, Message: m}, nil
+			return bus.Record{Key: key, Message: m, Trace: traceOf(f.headers)}, nil
 		}
 	}
 	raw := bus.Record{Key: key, Message: wrapperspb.Bytes(f.value[:min(len(f.value), maxRaw)])}
@@ -179,7 +180,7 @@ func (p *partition) request(ctx context.Context, offset int64) (batch []fetched,
 		if r.Offset < offset { // of a stored batch that began before
 			continue
 		}
-		f := fetched{offset: r.Offset, at: r.Time}
+		f := fetched{offset: r.Offset, at: r.Time, headers: r.Headers}
 		if f.key, err = kafka.ReadAll(r.Key); err == nil {
 			f.value, err = kafka.ReadAll(r.Value)
 		}

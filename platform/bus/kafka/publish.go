@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 const (
 	laneQueue      = 256 // calls of Publish that wait in a lane; more wait for room
 	recordOverhead = 64  // bytes around a record's value in a request, at most
+	headerOverhead = 10  // bytes around a header's name and value, at most
 
 	// deadRoom is what only OnDead may use of a request's size, for what it adds to
 	// a record: one that was taken can always be put aside.
@@ -33,6 +36,7 @@ type writers struct {
 type entry struct {
 	key, value []byte
 	at         time.Time
+	headers    []kafka.Header
 }
 
 // parcel is what one Publish has for one lane; small enough for one request.
@@ -118,7 +122,11 @@ func (w *writers) publish(ctx context.Context, limit, largest int, records []bus
 		if err != nil {
 			return errs.Wrap(errs.Internal, fmt.Errorf("encode record of %s: %w", w.name, err), "internal error")
 		}
+		headers := headersOf(r) //nolint:contextcheck // nothing is called under it
 		size := len(value) + recordOverhead
+		for _, h := range headers {
+			size += len(h.Key) + len(h.Value) + headerOverhead
+		}
 		if size > largest {
 			return errs.New(errs.TooLarge, "a record of %d bytes is too large", len(value)).With("topic", w.name)
 		}
@@ -129,7 +137,7 @@ func (w *writers) publish(ctx context.Context, limit, largest int, records []bus
 			lanes[i] = list
 		}
 		p := list[len(list)-1]
-		p.entries = append(p.entries, entry{key: encodeKey(r.Key), value: value, at: now})
+		p.entries = append(p.entries, entry{encodeKey(r.Key), value, now, headers})
 		p.bytes += size
 	}
 	// One parcel of each lane at a time: the next one of a lane goes only after the one before is stored.
@@ -164,6 +172,24 @@ func decodeKey(b []byte) (int64, error) {
 		return 0, errors.New("its key has not 8 bytes")
 	}
 	return int64(binary.BigEndian.Uint64(b)), nil
+}
+
+// headersOf returns where a record belongs, as W3C trace context.
+func headersOf(r bus.Record) (headers []kafka.Header) {
+	r.Trace.Write(func(name, value string) { headers = append(headers, kafka.Header{Key: name, Value: []byte(value)}) })
+	return headers
+}
+
+// traceOf returns what headersOf wrote.
+func traceOf(headers []kafka.Header) *trace.Ref {
+	return trace.Read(func(name string) string {
+		for _, h := range headers {
+			if h.Key == name {
+				return string(h.Value)
+			}
+		}
+		return ""
+	})
 }
 
 func errAway(topic string, cause error) error {

@@ -21,7 +21,7 @@ func Serve(t testing.TB, register func(grpc.ServiceRegistrar)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := rpc.Serve(l, testCredentials(t), slog.New(slog.DiscardHandler), nil, register)
+	server := rpc.Serve(l, testCredentials(t), slog.New(slog.DiscardHandler), nil, nil, register)
 	t.Cleanup(func() {
 		if err := server.Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/trace"
 )
 
 // Worker works the batches of one topic. Several goroutines may use it.
@@ -75,7 +77,7 @@ func (w *Worker) single(ctx, waiting context.Context, record []bus.Record, tried
 // will not pass.
 func (w *Worker) attempt(ctx, waiting context.Context, batch []bus.Record) error {
 	for n := 0; ; n++ {
-		err := w.call(func() error { return w.Handler(ctx, batch) })
+		err := w.call(func() error { return w.handle(ctx, batch) })
 		if !passes(err) {
 			return err
 		}
@@ -87,6 +89,24 @@ func (w *Worker) attempt(ctx, waiting context.Context, batch []bus.Record) error
 		}
 		w.Metrics.retries.Add(float64(len(batch)))
 	}
+}
+
+// handle calls the handler, under spans where records have a trace.
+func (w *Worker) handle(ctx context.Context, batch []bus.Record) (err error) {
+	if !slices.ContainsFunc(batch, func(r bus.Record) bool { return r.Trace != nil }) {
+		return w.Handler(ctx, batch)
+	}
+	refs := make([]*trace.Ref, len(batch))
+	for i, r := range batch {
+		refs[i] = r.Trace
+	}
+	ctx, spans := trace.Work(ctx, w.Name+" process", refs)
+	defer func() { spans.End(err) }()
+	batch = slices.Clone(batch)
+	for i := range batch {
+		batch[i].Trace = spans.Ref(i)
+	}
+	return w.Handler(ctx, batch)
 }
 
 // passes reports whether an error is worth a repetition of the same batch.
