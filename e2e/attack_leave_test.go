@@ -117,7 +117,7 @@ func TestForgedCursors(t *testing.T) {
 	}
 	w := b.dial(t)
 	for _, data := range []string{
-		`{"cursor":"x"}`, `{"cursor":"-1"}`, `{"cursor":"99999999999999999999"}`, `{"cursor":7}`, `{"cursor":"","conversations":{}}`,
+		`{"cursor":"x"}`, `{"cursor":"-1"}`, `{"cursor":"99999999999999999999"}`, `{"cursor":7}`, `{"cursor":"x","conversations":{}}`,
 		`{"conversations":{"` + chat + `":-1}}`, `{"conversations":{"` + chat + `":1.5}}`, `{"conversations":{"x":1}}`, `{"conversations":{"-1":1}}`,
 		`{"conversations":{"` + chat + `":1e99}}`, `{"conversations":{"` + chat + `":99999999999999999999}}`, `{"conversations":[]}`,
 	} {

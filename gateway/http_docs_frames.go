@@ -9,7 +9,7 @@ var docsFrames = []docsFrame{
 	{"read", "{conversation_id, seq}", "the other devices and the peer get read {conversation_id, user_id, seq}"},
 	{"open, close", "{conversation_id}", "says what is on screen, up to 16 at a time: only there does typing arrive"},
 	{"typing", "{conversation_id}", "members who have it open get typing {conversation_id, user_id}"},
-	{"sync", "{conversations: {id: seq, …}} or {cursor}", "what was missed, as ordinary events, then sync {cursor, complete}"},
+	{"sync", "{conversations: {id: seq, …}}, {cursor} or both", "what was missed, as ordinary events, then sync {cursor, complete}"},
 	{"ping", "", "pong"},
 	{"", "", "hello {session_id, user_id, heartbeat_ms, max_message_bytes, feature_level}: the first frame"},
 	{"", "", "message: a Message, to every device of every member but the sending connection"},

@@ -3994,8 +3994,8 @@ func (x *UpdateMessageStatusResponse) GetPeerId() int64 {
 type GetChangesRequest struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	UserId             int64                  `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Since              int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`                                                                          // cursor time; used when have is empty. 0: from now on (only a cursor is made)
-	Have               map[int64]int64        `protobuf:"bytes,3,rep,name=have,proto3" json:"have,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // conversation id -> last seq that the client holds
+	Since              int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`                                                                          // cursor time: the conversations that have does not name are compared by it. 0 without have: from now on (only a cursor is made)
+	Have               map[int64]int64        `protobuf:"bytes,3,rep,name=have,proto3" json:"have,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // conversation id -> last seq that the client holds, which counts whatever since says
 	MaxEvents          int32                  `protobuf:"varint,4,opt,name=max_events,json=maxEvents,proto3" json:"max_events,omitempty"`                                                 // of one answer
 	MaxPerConversation int32                  `protobuf:"varint,5,opt,name=max_per_conversation,json=maxPerConversation,proto3" json:"max_per_conversation,omitempty"`                    // a conversation that is further behind is listed in too_far instead
 	Position           *GetChangesPosition    `protobuf:"bytes,6,opt,name=position,proto3" json:"position,omitempty"`                                                                     // from the previous answer, to continue
@@ -4140,7 +4140,7 @@ type GetChangesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"` // grouped by conversation, ascending by seq
 	TooFar        []*TooFar              `protobuf:"bytes,2,rep,name=too_far,json=tooFar,proto3" json:"too_far,omitempty"`
-	Reads         []*ReadPointer         `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`   // own pointers (and peers' in one-to-one) that moved since; with have, of the conversations named
+	Reads         []*ReadPointer         `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"`   // own pointers (and peers' in one-to-one) that moved since; with have alone, of the conversations named
 	Hidden        []*Hidden              `protobuf:"bytes,4,rep,name=hidden,proto3" json:"hidden,omitempty"` // what the user hid since
 	Cursor        int64                  `protobuf:"varint,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	Next          *GetChangesPosition    `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"` // unset: complete

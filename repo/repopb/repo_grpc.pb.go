@@ -155,7 +155,7 @@ type RepoServiceClient interface {
 	// the last seq; moved says whether it moved; what is read is delivered). READ is retry-safe for a caller; it is not
 	// marked so, for RECALLED is not.
 	UpdateMessageStatus(ctx context.Context, in *UpdateMessageStatusRequest, opts ...grpc.CallOption) (*UpdateMessageStatusResponse, error)
-	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Conflict with details reason
+	// GetChanges pages what a user missed since a cursor, since the seqs that it has, or both. Conflict with details reason
 	// "state_invalid" when the client holds what the store does not have: it has to begin anew. Retry-safe.
 	GetChanges(ctx context.Context, in *GetChangesRequest, opts ...grpc.CallOption) (*GetChangesResponse, error)
 	// ---- groups ----
@@ -777,7 +777,7 @@ type RepoServiceServer interface {
 	// the last seq; moved says whether it moved; what is read is delivered). READ is retry-safe for a caller; it is not
 	// marked so, for RECALLED is not.
 	UpdateMessageStatus(context.Context, *UpdateMessageStatusRequest) (*UpdateMessageStatusResponse, error)
-	// GetChanges pages what a user missed since a cursor or since the seqs that it has. Conflict with details reason
+	// GetChanges pages what a user missed since a cursor, since the seqs that it has, or both. Conflict with details reason
 	// "state_invalid" when the client holds what the store does not have: it has to begin anew. Retry-safe.
 	GetChanges(context.Context, *GetChangesRequest) (*GetChangesResponse, error)
 	// ---- groups ----

@@ -32,6 +32,7 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"unread against a model":  testUnreadModel,
 		"sync by cursor":          testSyncByCursor,
 		"sync by seqs":            testSyncBySeqs,
+		"sync by both":            testSyncByBoth,
 		"sync of a left group":    testSyncLeft,
 		"sync of another store":   testSyncOfAnotherStore,
 		"sync against a model":    testSyncModel,
@@ -48,12 +49,20 @@ type messageFixture struct{ groupFixture }
 // pair makes two users and their conversation.
 func (f *messageFixture) pair(t testing.TB) (conversation, a, b int64) {
 	t.Helper()
-	a, b = f.user(t), f.user(t)
-	c, err := f.CreateConversation(t.Context(), &repopb.CreateConversationRequest{UserId: a, PeerId: b})
+	a = f.user(t)
+	conversation, b = f.pairWith(t, a)
+	return conversation, a, b
+}
+
+// pairWith makes a user and their conversation with another.
+func (f *messageFixture) pairWith(t testing.TB, user int64) (conversation, peer int64) {
+	t.Helper()
+	peer = f.user(t)
+	c, err := f.CreateConversation(t.Context(), &repopb.CreateConversationRequest{UserId: user, PeerId: peer})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.GetConversation().GetConversation().GetId(), a, b
+	return c.GetConversation().GetConversation().GetId(), peer
 }
 
 // send stores one message, which must succeed.

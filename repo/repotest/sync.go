@@ -137,6 +137,39 @@ func testSyncBySeqs(t *testing.T, f *messageFixture) {
 	}
 }
 
+// Who has a cursor and, of some conversations, more than that: a part of the last sync, or what came live since.
+func testSyncByBoth(t *testing.T, f *messageFixture) {
+	c, a, me := f.pair(t)
+	other, b := f.pairWith(t, me)
+	quiet, d := f.pairWith(t, me)
+	left, unaware := f.newGroup(t, a, me).GetId(), f.newGroup(t, a, me).GetId()
+	behind := f.send(t, quiet, d, "of before the cursor, and missed")
+	cursor := f.cursor(t, me)
+	have := f.send(t, c, a, "had")
+	f.send(t, c, a, "missed")
+	unnamed := f.send(t, other, b, "missed")
+	f.point(t, c, a, have.GetSeq(), statusRead)
+	gone := f.remove(t, left, a, me).GetEvent()
+	kicked := f.remove(t, unaware, a, me).GetEvent()
+	got := f.sync(t, &repopb.GetChangesRequest{
+		UserId: me, Since: cursor, MaxEvents: 1, MaxPerConversation: 10,
+		Have: map[int64]int64{c: have.GetSeq(), quiet: behind.GetSeq() - 1, left: gone.GetSeq(), 999: 5},
+	})
+	for conversation, want := range map[int64][]int64{
+		c: {have.GetSeq() + 1}, other: {unnamed.GetSeq()}, quiet: {behind.GetSeq()}, left: nil, unaware: {kicked.GetSeq()},
+	} {
+		if seqs := seqsOf(got.GetEvents(), conversation); !slices.Equal(seqs, want) {
+			t.Errorf("conversation %d brings %v, want %v", conversation, seqs, want)
+		}
+	}
+	if len(got.GetTooFar()) != 0 || len(got.GetEvents()) != 4 {
+		t.Errorf("%v", got)
+	}
+	if len(got.GetReads()) != 1 || got.GetReads()[0].GetUserId() != a {
+		t.Errorf("reads: %v", got.GetReads())
+	}
+}
+
 // A client that holds more than there is has a log of another time, or of another store.
 func testSyncOfAnotherStore(t *testing.T, f *messageFixture) {
 	c, a, b := f.pair(t)
@@ -144,6 +177,7 @@ func testSyncOfAnotherStore(t *testing.T, f *messageFixture) {
 	for name, r := range map[string]*repopb.GetChangesRequest{
 		"seq":    {Have: map[int64]int64{c: last + 1}},
 		"cursor": {Since: f.cursor(t, b) + 24*time.Hour.Milliseconds()},
+		"both":   {Since: f.cursor(t, b), Have: map[int64]int64{c: last + 1}},
 	} {
 		r.UserId = b
 		_, err := f.GetChanges(t.Context(), r)
@@ -214,12 +248,22 @@ func testSyncModel(t *testing.T, f *messageFixture) {
 		}
 		var next int64
 		maxEvents := int32(rng.IntN(5) + 1)
-		for what, r := range map[string]*repopb.GetChangesRequest{"cursor": {Since: cursor}, "seqs": {Have: have}} {
+		some := map[int64]int64{} // a part of what was missed has come
+		for _, id := range ids {
+			if rng.IntN(2) == 0 {
+				some[id] = have[id] + rng.Int64N(int64(len(f.log(t, id)))-have[id]+1)
+			}
+		}
+		for what, r := range map[string]*repopb.GetChangesRequest{"cursor": {Since: cursor}, "seqs": {Have: have}, "both": {Since: cursor, Have: some}} {
 			r.UserId, r.MaxEvents, r.MaxPerConversation = me, maxEvents, 1000
 			got := f.sync(t, r)
 			for _, id := range ids {
 				var want []int64
-				for seq := have[id] + 1; seq <= int64(len(f.log(t, id))); seq++ {
+				last, named := r.GetHave()[id]
+				if !named {
+					last = have[id]
+				}
+				for seq := last + 1; seq <= int64(len(f.log(t, id))); seq++ {
 					want = append(want, seq)
 				}
 				if seqs := seqsOf(got.GetEvents(), id); !slices.Equal(seqs, want) {

@@ -11,6 +11,7 @@ type convLog struct {
 	pending map[int64]Entry // beyond a gap
 	ended   int64           // seq at which one left; 0 while a member
 	pulling bool            // the gap is being pulled, or about to be
+	moved   int64           // when last did, by logs.moves
 }
 
 func newConvLog(last int64) *convLog {
@@ -19,6 +20,15 @@ func newConvLog(last int64) *convLog {
 
 // gap reports whether entries are missing that one may see.
 func (l *convLog) gap() bool { return l.ended == 0 && l.known > l.last }
+
+// expects returns the seq up to which a resume need not send entries: they are
+// here, or pulled.
+func (l *convLog) expects() int64 {
+	if l.pulling {
+		return l.known
+	}
+	return l.last
+}
 
 // heard notes that the conversation has reached seq.
 func (l *convLog) heard(seq int64) {

@@ -36,6 +36,7 @@ type fakeServer struct {
 	reject    func(r *http.Request) (status int, body string)
 	onMessage func(m gochat.Outgoing) (refusal string) // data of an error frame
 	tooFar    map[string]int64
+	cutAfter  int    // when positive: a sync that misses something breaks after so many entries
 	foreign   bool   // every position is one of another server
 	onHistory func() // before a request for history is looked at
 }
@@ -205,11 +206,18 @@ func (f *fakeServer) sync(conn *websocket.Conn, id string, data json.RawMessage)
 	total, _ := strconv.Atoi(request.Cursor)
 	for conversation, log := range f.logs {
 		switch have, known := request.Conversations[conversation]; {
-		case request.Cursor != "" && f.tooFar[conversation] == 0:
-			missed = append(missed, log[min(total, len(log)):]...)
 		case known:
 			missed = append(missed, log[have:]...)
+		case request.Cursor != "" && f.tooFar[conversation] == 0:
+			missed = append(missed, log[min(total, len(log)):]...)
 		}
+	}
+	if f.cutAfter > 0 && len(missed) > 0 {
+		missed = missed[:min(f.cutAfter, len(missed))]
+		f.mu.Unlock()
+		f.deliver(missed...)
+		f.drop()
+		return
 	}
 	var far []map[string]any
 	for conversation, last := range f.tooFar {

@@ -14,6 +14,9 @@ type logs struct {
 	saved  string // the cursor that the store has
 	byID   map[string]*convLog
 	listed bool // every conversation's position is known
+	// moves counts how often a log moved on; a log that moved at covered or before
+	// has nothing that the cursor does not cover.
+	moves, covered int64
 	// syncing counts what must end before the session is up to date: the answer
 	// to a resume, the list of conversations, and pulls.
 	syncing           int
@@ -28,6 +31,7 @@ func newLogs(s *Session, p Position) logs {
 	l := logs{s: s, cursor: p.Cursor, saved: p.Cursor, listed: p.Cursor != "", byID: map[string]*convLog{}, pulls: make(chan struct{}, maxPulls)}
 	for id, seq := range p.Seqs {
 		l.byID[id] = newConvLog(seq)
+		l.move(l.byID[id]) // since when is not known
 	}
 	return l
 }
@@ -172,6 +176,11 @@ func (l *logs) behind(conversationID string, seq int64) {
 	l.closeGap(conversationID, log, 0)
 }
 
+func (l *logs) move(log *convLog) {
+	l.moves++
+	log.moved = l.moves
+}
+
 // deliver stores the entries that are next and hands them out.
 func (l *logs) deliver(id string, log *convLog, ready []Entry) {
 	if len(ready) > 0 {
@@ -179,6 +188,7 @@ func (l *logs) deliver(id string, log *convLog, ready []Entry) {
 			l.s.end(err)
 			return
 		}
+		l.move(log)
 		for _, e := range ready {
 			l.s.emit(EntryEvent{Entry: e})
 		}

@@ -1,7 +1,9 @@
 package gochat
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -13,25 +15,35 @@ func (l *logs) resume(userID string) {
 	}
 	l.resumes++
 	l.syncing++
-	request := syncRequest{Cursor: l.cursor}
-	if l.cursor == "" && len(l.byID) <= maxSyncSeqs {
-		request.Conversations = l.have()
-	}
-	data := encodeFrame(l.resumeID(), "sync", request)
+	data := encodeFrame(l.resumeID(), "sync", syncRequest{Cursor: l.cursor, Conversations: l.have()})
 	l.s.out.change(func() { l.s.out.sync = data })
 }
 
-// maxSyncSeqs bounds a resume by seqs. Beyond, the positions of the
-// conversations are listed over HTTP.
+// maxSyncSeqs bounds the seqs of a resume. Beyond, without a cursor, the
+// positions of the conversations are listed over HTTP.
 const maxSyncSeqs = 1000
 
-// have returns the last seq of each conversation that one is a member of.
+// have returns the last seqs of the conversations that one is a member of;
+// beside a cursor of those only that moved on since, the latest ones. So a resume
+// that was cut short is continued by the next one, not begun again, and what came
+// live is not sent again.
 func (l *logs) have() map[string]int64 {
-	have := make(map[string]int64, len(l.byID))
+	var moved []string
 	for id, log := range l.byID {
-		if log.ended == 0 {
-			have[id] = log.last
+		if log.ended == 0 && (l.cursor == "" || log.moved > l.covered || log.pulling) {
+			moved = append(moved, id)
 		}
+	}
+	if len(moved) > maxSyncSeqs {
+		if l.cursor == "" {
+			return nil
+		}
+		slices.SortFunc(moved, func(a, b string) int { return cmp.Compare(l.byID[b].moved, l.byID[a].moved) })
+		moved = moved[:maxSyncSeqs]
+	}
+	have := make(map[string]int64, len(moved))
+	for _, id := range moved {
+		have[id] = l.byID[id].expects()
 	}
 	return have
 }
@@ -48,14 +60,14 @@ func (l *logs) synced(f frame) {
 		l.behind(t.ConversationID, t.LastSeq)
 	}
 	if !answer.Complete && len(answer.TooFar) == 0 && answer.Cursor != "" && answer.Cursor != l.cursor {
-		l.cursor = answer.Cursor // there is more: go on from here
+		l.cursor, l.covered = answer.Cursor, l.moves // there is more: go on from here
 		data := encodeFrame(l.resumeID(), "sync", syncRequest{Cursor: answer.Cursor})
 		l.s.out.change(func() { l.s.out.sync = data })
 		return
 	}
 	l.answered = l.resumes
 	if answer.Cursor != "" {
-		l.cursor = answer.Cursor
+		l.cursor, l.covered = answer.Cursor, l.moves
 	}
 	if !l.listed {
 		l.list()

@@ -228,8 +228,43 @@ func TestResumeByCursor(t *testing.T) {
 	synced(t, s)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if last := string(f.syncs[len(f.syncs)-1]); last != `{"cursor":"2"}` {
+	if last := string(f.syncs[len(f.syncs)-1]); last != `{"conversations":{"c":2},"cursor":"2"}` { // pulled after the cursor was made
 		t.Fatalf("resumed with %s", last)
+	}
+}
+
+// However soon connections break, each one brings the session further.
+func TestCutResumeIsContinued(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	f.write("c", "1")
+	f.write("quiet", "1")
+	s := connect(t, f, gochat.SessionConfig{FromStart: true})
+	synced(t, s)
+	f.drop()
+	synced(t, s) // both are covered by the cursor now
+	f.deliver(f.write("live", "1")...)
+	for next[gochat.EntryEvent](t, s).Entry.ConversationID != "live" {
+	}
+	f.change(func() { f.cutAfter = 2 })
+	f.write("c", "2", "3", "4", "5", "6")
+	f.drop()
+	expect(t, s, 2, 3, 4, 5, 6)
+	synced(t, s)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var got []string
+	for _, data := range f.syncs[len(f.syncs)-4:] {
+		got = append(got, string(data))
+	}
+	want := []string{
+		`{"conversations":{"live":1},"cursor":"1"}`,
+		`{"conversations":{"c":3,"live":1},"cursor":"1"}`,
+		`{"conversations":{"c":5,"live":1},"cursor":"1"}`,
+		`{"conversations":{"c":6,"live":1},"cursor":"1"}`,
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("resumed with %v", got)
 	}
 }
 

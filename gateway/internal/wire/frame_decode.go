@@ -214,9 +214,6 @@ func (d *decoder) required() error {
 			return errs.InvalidField(name, "required")
 		}
 	}
-	if d.f.HasCursor && d.f.Conversations != nil {
-		return errs.InvalidField("cursor", "either cursor or conversations, not both")
-	}
 	return nil
 }
 

@@ -51,25 +51,16 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 	if err != nil {
 		return nil, err
 	}
-	first := r.GetPosition() == nil
 	err = s.engine.Read(ctx, func(q Conn) error {
 		resp.Events, resp.TooFar, resp.Reads, resp.Hidden, resp.Next = nil, nil, nil, nil, nil
-		var visit []missed
-		var err error
-		if len(r.GetHave()) > 0 {
-			visit, err = s.missedBySeq(q, r, entries)
-			if err == nil && first {
-				resp.Reads = knownPointers(entries, r.GetHave())
-			}
-		} else {
-			visit, err = s.missedSince(q, r, entries)
-			if err == nil && first {
-				resp.Reads = movedPointers(entries, r.GetSince())
-				resp.Hidden, err = hiddenSince(q, r.GetUserId(), r.GetSince())
-			}
-		}
+		visit, err := findMissed(q, r, entries)
 		if err != nil {
 			return err
+		}
+		if r.GetPosition() == nil {
+			if err := tellMarks(q, r, entries, resp); err != nil {
+				return err
+			}
 		}
 		slices.SortFunc(visit, func(a, b missed) int { return cmp.Compare(a.c.ID, b.c.ID) })
 		return collect(q, r, visit, resp)
@@ -80,20 +71,50 @@ func (s *Store) Changes(ctx context.Context, r *repopb.GetChangesRequest) (*repo
 	return resp, nil
 }
 
-// missedBySeq compares what the client has with what there is.
-func (s *Store) missedBySeq(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed, error) {
+// tellMarks adds the read pointers, and what the user hid, to a sync's first answer.
+func tellMarks(q Conn, r *repopb.GetChangesRequest, entries []Entry, resp *repopb.GetChangesResponse) (err error) {
+	if r.GetSince() == 0 {
+		resp.Reads = knownPointers(entries, r.GetHave())
+		return nil
+	}
+	resp.Reads = movedPointers(entries, r.GetSince())
+	resp.Hidden, err = hiddenSince(q, r.GetUserId(), r.GetSince())
+	return err
+}
+
+// findMissed compares what the client has with what there is: by its seq where it named one, else by its cursor. With
+// neither it has nothing of the conversation.
+func findMissed(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed, error) {
 	var visit []missed
 	present := make(map[int64]bool, len(entries))
 	for i := range entries {
-		c := &entries[i].Conversation
+		m, c := &entries[i].Member, &entries[i].Conversation
 		present[c.ID] = true
-		seq, known := r.GetHave()[c.ID]
-		if seq > c.LastSeq {
+		seq, named := r.GetHave()[c.ID]
+		switch {
+		case named && seq > c.LastSeq:
 			return nil, errStateInvalid
+		case named && seq < c.LastSeq:
+			visit = append(visit, missed{c: *c, after: max(seq, 0)})
+		case named || c.LastSeq == 0:
+		case r.GetSince() == 0:
+			visit = append(visit, missed{c: *c, unknown: true})
+		case c.UpdatedAt <= r.GetSince():
+		case m.JoinedAt > r.GetSince() && m.JoinedSeq > 0:
+			visit = append(visit, missed{c: *c, after: m.JoinedSeq - 1})
+		default:
+			visit = append(visit, missed{c: *c, since: r.GetSince()})
 		}
-		if seq < c.LastSeq {
-			visit = append(visit, missed{c: *c, after: max(seq, 0), unknown: !known})
-		}
+	}
+	return leftGroups(q, r, present, visit)
+}
+
+const LeftSinceQuery = "SELECT conversation_id, left_seq FROM members WHERE user_id = ? AND left_at > ? ORDER BY left_at LIMIT ?"
+
+// leftGroups adds the ends of memberships that the client does not know of to visit.
+func leftGroups(q Conn, r *repopb.GetChangesRequest, present map[int64]bool, visit []missed) ([]missed, error) {
+	left := func(id, seq int64) {
+		visit = append(visit, missed{c: Conversation{ID: id, Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: seq})
 	}
 	for id, seq := range r.GetHave() {
 		if present[id] {
@@ -104,31 +125,16 @@ func (s *Store) missedBySeq(q Conn, r *repopb.GetChangesRequest, entries []Entry
 			return nil, fmt.Errorf("read member: %w", err)
 		}
 		if found && m.LeftAt != 0 && m.LeftSeq > seq {
-			visit = append(visit, missed{c: Conversation{ID: id, Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: m.LeftSeq})
+			left(id, m.LeftSeq)
 		}
 	}
-	return visit, nil
-}
-
-const LeftSinceQuery = "SELECT conversation_id, left_seq FROM members WHERE user_id = ? AND left_at > ? ORDER BY left_at LIMIT ?"
-
-// missedSince looks for what happened after a time.
-func (s *Store) missedSince(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed, error) {
-	var visit []missed
-	for i := range entries {
-		m, c := &entries[i].Member, &entries[i].Conversation
-		switch {
-		case c.UpdatedAt <= r.GetSince():
-		case m.JoinedAt > r.GetSince() && m.JoinedSeq > 0:
-			visit = append(visit, missed{c: *c, after: m.JoinedSeq - 1})
-		default:
-			visit = append(visit, missed{c: *c, since: r.GetSince()})
-		}
+	if r.GetSince() == 0 {
+		return visit, nil
 	}
 	err := q.Query(LeftSinceQuery, func(row Row) error {
-		visit = append(visit, missed{
-			c: Conversation{ID: row.Int64(0), Kind: repopb.ConversationType_CONVERSATION_TYPE_GROUP}, only: row.Int64(1),
-		})
+		if _, named := r.GetHave()[row.Int64(0)]; !named {
+			left(row.Int64(0), row.Int64(1))
+		}
 		return nil
 	}, r.GetUserId(), r.GetSince(), int64(maxPage))
 	if err != nil {
