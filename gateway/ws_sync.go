@@ -21,6 +21,7 @@ type syncing struct {
 	c      *conn
 	hold   *liveHold
 	sent   map[int64]int64 // by conversation: the last seq that the client has, by this sync or by its word
+	left   map[int64]bool  // conversations that the client has left, as far as is known here: what follows a return comes live
 	tooFar map[int64]wire.TooFar
 	cursor int64
 	next   *syncAsk // of the connection, known when this one is finished
@@ -84,13 +85,18 @@ func (s *Server) runSyncs(c *conn, ask *syncAsk) {
 // runSync answers one sync and returns the next.
 func (s *Server) runSync(c *conn, ask *syncAsk) (next *syncAsk) {
 	c.mu.Lock()
-	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, tooFar: map[int64]wire.TooFar{}}
+	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, left: map[int64]bool{}, tooFar: map[int64]wire.TooFar{}}
 	c.mu.Unlock()
 	ctx, span := s.traceFrame(context.Background(), &wire.Frame{Type: wire.TypeSync})
 	err := y.pages(ctx, ask.request)
 	// Live events that did not fit are in the log by now.
 	for err == nil && !y.finish(ask.frameID, true) {
-		err = y.pages(ctx, &repopb.GetChangesRequest{UserId: ask.request.GetUserId(), Since: y.cursor})
+		again := &repopb.GetChangesRequest{UserId: ask.request.GetUserId(), Since: y.cursor}
+		if len(y.left) > 0 { // and so is what was to come live
+			again = ask.request
+			clear(y.left)
+		}
+		err = y.pages(ctx, again)
 	}
 	if err != nil {
 		y.finish(ask.frameID, false)
@@ -138,23 +144,17 @@ func (y *syncing) pages(ctx context.Context, req *repopb.GetChangesRequest) erro
 
 func (y *syncing) page(resp *repopb.GetChangesResponse) error {
 	for _, e := range resp.GetEvents() {
-		if e.GetSeq() <= y.sent[e.GetConversationId()] {
-			continue
-		}
-		y.sent[e.GetConversationId()] = e.GetSeq()
-		f := eventFrame(e)
-		f.class = classControl // not a live event: it is paced instead
-		if err := y.emit(f, aboutRemoval(e)); err != nil {
+		if err := y.entry(e); err != nil {
 			return err
 		}
 	}
 	for _, p := range resp.GetReads() {
-		if err := y.emit(readFrame(p), false); err != nil {
+		if _, err := y.emit(readFrame(p), false); err != nil {
 			return err
 		}
 	}
 	for _, v := range resp.GetHidden() {
-		if err := y.emit(hiddenFrame(v), false); err != nil {
+		if _, err := y.emit(hiddenFrame(v), false); err != nil {
 			return err
 		}
 	}
@@ -166,13 +166,31 @@ func (y *syncing) page(resp *repopb.GetChangesResponse) error {
 	return nil
 }
 
+// entry sends one entry of a log, unless the client has it already.
+func (y *syncing) entry(e *repopb.Event) error {
+	conversation := e.GetConversationId()
+	if e.GetSeq() <= y.sent[conversation] || y.left[conversation] {
+		return nil
+	}
+	f := eventFrame(e)
+	f.class = classControl // not a live event: it is paced instead
+	left, err := y.emit(f, aboutRemoval(e))
+	if left {
+		y.left[conversation] = true
+	} else {
+		y.sent[conversation] = e.GetSeq()
+	}
+	return err
+}
+
 // emit queues one frame, unless the client got it live or has left its
-// conversation, and waits while too much is queued.
-func (y *syncing) emit(f *outFrame, always bool) error {
+// conversation, and waits while too much is queued. It reports the latter: it
+// is wrong when a return is stored and has not been heard of here.
+func (y *syncing) emit(f *outFrame, always bool) (left bool, err error) {
 	c := y.c
 	c.mu.Lock()
-	skip := f.seq != 0 && c.seen.has(f.conversation, f.seq) ||
-		!always && c.hub.tombs.has(c.userID, f.conversation, time.Now())
+	left = !always && c.hub.tombs.has(c.userID, f.conversation, time.Now())
+	skip := left || f.seq != 0 && c.seen.has(f.conversation, f.seq)
 	if !skip {
 		c.note(f)
 	}
@@ -183,9 +201,9 @@ func (y *syncing) emit(f *outFrame, always bool) error {
 		c.hub.flusher.push(c)
 	}
 	if full {
-		return y.waitForRoom()
+		err = y.waitForRoom()
 	}
-	return nil
+	return left, err
 }
 
 // aboutRemoval: who has left still learns that from a sync.

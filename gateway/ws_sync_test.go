@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -209,6 +210,73 @@ func TestSyncSendsWhatASlowSocketWasSpared(t *testing.T) {
 		}
 	}
 	c.expect("sync")
+}
+
+// Who came back, where that is not known yet, gets what follows the return once:
+// what the sync may not send comes live after it.
+func TestSyncBeforeAReturnIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, pages := range map[string][][]int64{"both too early": {{6, 7}, nil}, "the second in time": {{6}, {7}}, "the first had before": {nil, {6, 7}}} {
+		for _, overflow := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, overflow %v", name, overflow), func(t *testing.T) {
+				t.Parallel()
+				h := start(t, func(c *Config) { c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes = 16<<10, 32<<10 })
+				page := 0
+				h.logic.sync = func(r *repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+					resp := &repopb.GetChangesResponse{Cursor: 1000}
+					switch page++; page {
+					case 1, 2:
+						for _, seq := range pages[page-1] {
+							resp.Events = append(resp.Events, event(42, seq))
+						}
+					default: // everything, or what is new
+						for seq := int64(6); seq <= 7 && r.GetSince() < 1000; seq++ {
+							resp.Events = append(resp.Events, event(42, seq))
+						}
+					}
+					switch page {
+					case 1:
+						resp.Next = &repopb.GetChangesPosition{ConversationId: 42, Seq: 6, Cursor: 1000}
+					case 2:
+						back := message(42, 6, 7)
+						back.AttachUserIds = []int64{7}
+						h.deliver(back, message(42, 7, 7))
+						for seq := int64(1); overflow && seq <= 8; seq++ {
+							h.deliver(big(43, seq, 7))
+						}
+					default:
+						for seq := int64(1); seq <= 8; seq++ {
+							resp.Events = append(resp.Events, event(43, seq))
+						}
+					}
+					return resp, nil
+				}
+				c := h.connect(7, 70)
+				h.deliver(removal(42, 5, 7))
+				c.expect("message")
+				c.send(`{"type":"sync","data":{"cursor":"` + wire.FormatSyncCursor(500) + `"}}`)
+				var got []int
+				for {
+					r, err := c.read()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r.str("conversation_id") == "42" {
+						got = append(got, r.num("seq"))
+					}
+					if r.Type == "sync" {
+						c.send(`{"type":"ping"}`) // what was held follows
+					}
+					if r.Type == "pong" {
+						break
+					}
+				}
+				if !slices.Equal(got, []int{6, 7}) {
+					t.Errorf("got %v", got)
+				}
+			})
+		}
+	}
 }
 
 // Other frames are answered while a sync runs; more syncs wait for their turn, up to a bound.
