@@ -129,7 +129,7 @@ func unknown(err error) bool {
 		return false
 	}
 	refusal, ok := errors.AsType[*gochat.Error](err)
-	return !ok || refusal.Temporary()
+	return !ok || refusal.Temporary() || refusal.Uncertain
 }
 
 // any returns a conversation: mostly a group, whether the client is a member or

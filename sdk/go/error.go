@@ -36,6 +36,10 @@ type Error struct {
 	RequestID  string            // what to tell the operator
 	RetryAfter time.Duration     // 0 when the server did not say
 	Status     int               // HTTP status; 0 for an error that came over the WebSocket
+	// Uncertain: the server refused one of several copies of a message, resent
+	// because no answer came. Another copy may have been stored: sending it again
+	// under the same client message id tells.
+	Uncertain bool
 }
 
 func (e *Error) Error() string {

@@ -1,6 +1,7 @@
 package gochat
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -28,6 +29,7 @@ type pendingSend struct {
 	message Outgoing
 	done    chan sendResult // capacity 1
 	sentAt  time.Time       // zero: not on this connection yet
+	copies  int             // how often it was sent
 }
 
 type sendResult struct {
@@ -115,6 +117,7 @@ func (o *outbox) take(now time.Time) [][]byte {
 	for _, p := range o.sends {
 		if p.sentAt.IsZero() && taken < maxTake {
 			p.sentAt = now
+			p.copies++
 			frames = append(frames, encodeFrame("", "message", p.message))
 			taken++
 		}
@@ -157,7 +160,8 @@ func (o *outbox) takeMarks() [][]byte {
 	return frames
 }
 
-// answer ends a pending send; it returns nil when there is none of that id.
+// answer ends a pending send; it returns nil when there is none of that id. A
+// refusal is of one copy: it says nothing of those whose answers have not come.
 func (o *outbox) answer(clientMsgID string, result sendResult) *pendingSend {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -167,6 +171,9 @@ func (o *outbox) answer(clientMsgID string, result sendResult) *pendingSend {
 	}
 	p := o.sends[i]
 	o.sends = slices.Delete(o.sends, i, i+1)
+	if refusal, ok := errors.AsType[*Error](result.err); ok {
+		refusal.Uncertain = p.copies > 1
+	}
 	p.done <- result
 	return p
 }

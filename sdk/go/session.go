@@ -165,8 +165,9 @@ func (s *Session) Hello() Hello {
 
 // Send sends a message and waits until it is stored. It is resent under the
 // same client message id after every reconnect until the server answers. The
-// error is an *Error when the server refused the message. When ctx ends first
-// the outcome is unknown: send it again under the same ClientMsgID.
+// error is an *Error when the server refused the message. When that is Uncertain,
+// or ctx ends first, the outcome is unknown: send it again under the same
+// ClientMsgID.
 func (s *Session) Send(ctx context.Context, message Outgoing) (Ack, error) {
 	sending, err := s.Start(message)
 	if err != nil {

@@ -153,8 +153,32 @@ func TestRefusalEndsASend(t *testing.T) {
 	s := connect(t, f, gochat.SessionConfig{})
 	_, err := s.Send(t.Context(), gochat.Outgoing{ConversationID: "c", Content: "hi"})
 	refusal, ok := errors.AsType[*gochat.Error](err)
-	if !ok || refusal.Code != gochat.CodeRateLimited || refusal.RetryAfter != 1500*time.Millisecond || !refusal.Temporary() {
+	if !ok || refusal.Code != gochat.CodeRateLimited || refusal.RetryAfter != 1500*time.Millisecond || !refusal.Temporary() || refusal.Uncertain {
 		t.Fatalf("%v", err)
+	}
+}
+
+// Of two copies one was stored, its ack lost, and the other refused.
+func TestRefusalOfOneOfSeveralCopiesIsUncertain(t *testing.T) {
+	t.Parallel()
+	f := newFakeServer(t)
+	f.loseAcks = 1
+	copies := 0
+	f.onMessage = func(gochat.Outgoing) string {
+		if copies++; copies == 2 {
+			return `{"code":1005,"message":"muted","client_msg_id":"m"}`
+		}
+		return ""
+	}
+	s := connect(t, f, gochat.SessionConfig{AckTimeout: time.Millisecond})
+	message := gochat.Outgoing{ConversationID: "c", Content: "hi", ClientMsgID: "m"}
+	_, err := s.Send(t.Context(), message)
+	refusal, ok := errors.AsType[*gochat.Error](err)
+	if !ok || refusal.Code != gochat.CodeForbidden || !refusal.Uncertain {
+		t.Fatalf("%v", err)
+	}
+	if ack, err := s.Send(t.Context(), message); err != nil || !ack.Duplicate {
+		t.Fatalf("%+v, %v", ack, err)
 	}
 }
 
