@@ -11,8 +11,9 @@ import (
 	"github.com/gochat-im/gochat/platform/limit"
 )
 
-// How long a socket may take for the closing handshake.
-const closeTimeout = 2 * time.Second
+// How long a socket may take for the closing handshake: with a tick of the wheel
+// it is gone within the 2 s that a revoked session has.
+const closeTimeout = 2*time.Second - 2*wheelTick
 
 // class decides what happens to a frame when its socket is slow.
 type class uint8

@@ -125,6 +125,16 @@ func (c *conn) abort() {
 	c.hub.metrics.closed(code)
 }
 
+// reset is abort of a client that has not taken the closing handshake in time.
+// What lies in the system's send buffer, up to megabytes for a client that reads
+// slowly, would go on reaching it otherwise, after a logout or a kick too.
+func (c *conn) reset() {
+	if tcp, ok := c.nc.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0) // fails when the connection is gone already
+	}
+	c.abort()
+}
+
 // abortCode is abort with the code that the metrics show.
 func (c *conn) abortCode(code int) {
 	c.mu.Lock()

@@ -236,7 +236,7 @@ func (h *Hub) alarm(c *conn, now int64) int64 {
 	c.mu.Unlock()
 	switch {
 	case over:
-		c.abort()
+		c.reset()
 	case how.code != 0:
 		c.close(how)
 		return now + closeTimeout.Milliseconds()

@@ -2,10 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +55,29 @@ func TestDisconnectPurgesTheQueue(t *testing.T) {
 	h.hub.flusher.push(c)
 	if r, err := a.read(); err != nil || r.Type != "disconnect" {
 		t.Fatal(r, err)
+	}
+}
+
+// Who does not read gets nothing of what the system had taken for it already, once its time to close is over.
+func TestDisconnectPurgesTheSendBuffer(t *testing.T) {
+	t.Parallel()
+	h := start(t, func(c *Config) { c.WebSocket.WriteTimeout = patience })
+	nc := stalled(t, h, 7)
+	c := h.hub.ofUser(7)[0]
+	_ = c.nc.(*net.TCPConn).SetWriteBuffer(1 << 20)
+	for seq := int64(1); seq <= 50; seq++ {
+		h.deliver(big(42, seq, 7))
+	}
+	until(t, "the system has taken everything", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !c.scheduled
+	})
+	_, _ = h.hub.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, Code: codeLoggedOut})
+	until(t, "the socket is gone", func() bool { return len(h.hub.all()) == 0 })
+	n, err := io.Copy(io.Discard, nc)
+	if !errors.Is(err, syscall.ECONNRESET) || n > 128<<10 {
+		t.Errorf("read %d bytes, then %v", n, err)
 	}
 }
 
