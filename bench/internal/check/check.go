@@ -87,7 +87,7 @@ func Check(r *Record) error {
 	}
 	for _, step := range []func() error{
 		h.checkReadings, h.checkOnce, h.checkSends, h.checkOrder, h.checkChanges, h.checkMembership, h.checkJoined, h.checkOwners,
-		h.checkDissolved, h.checkWriters, h.checkFrames, h.checkEnds, h.checkLogs, h.checkUnread,
+		h.checkDissolved, h.checkWriters, h.checkFrames, h.checkEnds, h.checkLogs, h.checkUnread, h.checkCounts,
 	} {
 		err := step()
 		if v, ok := errors.AsType[*Violation](err); ok {

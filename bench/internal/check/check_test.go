@@ -86,6 +86,7 @@ func whole() *check.Record {
 			{User: "ann", Conversation: "g", Unread: 2, ReadSeq: 5, LastSeq: 10, ReadMin: 5, ReadMax: 5},
 			{User: "cat", Conversation: "g", Unread: 1, ReadSeq: 9, LastSeq: 10},
 		},
+		Counts: []check.Count{{User: "ann", Total: 2, Conversations: map[string]int64{"g": 2}}},
 	}
 	for _, user := range []string{"ann", "bob", "cat"} {
 		r.Readings = append(r.Readings, check.Reading{User: user, Conversation: "g", Entries: log()})
@@ -234,9 +235,17 @@ func TestBrokenPromises(t *testing.T) {
 		"a log without a recall": {check.LocalLog, func(r *check.Record) {
 			r.Logs[0].Entries[3].Content, r.Logs[0].Entries[3].Status = "secret", gochat.StatusSent
 		}},
-		"no log":                       {check.LocalLog, func(r *check.Record) { r.Logs = r.Logs[1:] }},
-		"one unread too many":          {check.UnreadExact, func(r *check.Record) { r.Unread[0].Unread++ }},
-		"an old last seq":              {check.UnreadExact, func(r *check.Record) { r.Unread[0].LastSeq-- }},
+		"no log":              {check.LocalLog, func(r *check.Record) { r.Logs = r.Logs[1:] }},
+		"one unread too many": {check.UnreadExact, func(r *check.Record) { r.Unread[0].Unread++ }},
+		"an old last seq":     {check.UnreadExact, func(r *check.Record) { r.Unread[0].LastSeq-- }},
+		"two counts of one conversation": {check.UnreadExact, func(r *check.Record) {
+			r.Counts[0].Conversations["g"], r.Counts[0].Total = 1, 1
+		}},
+		"unread in the list only": {check.UnreadExact, func(r *check.Record) {
+			r.Counts = append(r.Counts, check.Count{User: "cat"})
+		}},
+		"unread outside the list":      {check.UnreadExact, func(r *check.Record) { r.Counts[0].Conversations["another"] = 1 }},
+		"a total of its own":           {check.UnreadExact, func(r *check.Record) { r.Counts[0].Total++ }},
 		"a read mark that was lost":    {check.UnreadExact, func(r *check.Record) { r.Unread[0].ReadMin = 6 }},
 		"a read mark that nobody made": {check.UnreadExact, func(r *check.Record) { r.Unread[0].ReadMin, r.Unread[0].ReadMax = 4, 4 }},
 	} {
@@ -276,7 +285,7 @@ func TestWhatIsAllowed(t *testing.T) {
 			r.Readings = r.Readings[1:]
 			r.Logs = r.Logs[1:]
 			r.Groups[0].OwnerID = "bob"
-			r.Unread = nil
+			r.Unread, r.Counts = nil, nil
 		},
 		"what was stored before a logout": func(r *check.Record) { r.Frames[1].Device = "cat's phone" },
 		"an edit of unknown outcome that did not happen": func(r *check.Record) {

@@ -166,3 +166,33 @@ func (h *history) joined(u Unread) int64 {
 	}
 	return v[len(v)-1].from
 }
+
+// checkCounts: both calls that count what is unread say the same.
+func (h *history) checkCounts() error {
+	listed := map[string]map[string]int64{} // by user and conversation
+	for _, u := range h.record.Unread {
+		if listed[u.User] == nil {
+			listed[u.User] = map[string]int64{}
+		}
+		listed[u.User][u.Conversation] = u.Unread
+	}
+	for _, c := range h.record.Counts {
+		var total int64
+		for conversation, unread := range listed[c.User] {
+			total += unread
+			if c.Conversations[conversation] != unread {
+				return broken(UnreadExact, "user %s has %d unread in conversation %s, but the list of conversations says %d",
+					c.User, c.Conversations[conversation], conversation, unread)
+			}
+		}
+		for conversation := range c.Conversations {
+			if _, ok := listed[c.User][conversation]; !ok {
+				return broken(UnreadExact, "user %s has unread in conversation %s, which is not in the list of conversations", c.User, conversation)
+			}
+		}
+		if c.Total != total {
+			return broken(UnreadExact, "user %s has %d unread in all, not %d", c.User, c.Total, total)
+		}
+	}
+	return nil
+}

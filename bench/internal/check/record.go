@@ -25,6 +25,7 @@ type Record struct {
 	Readings      []Reading
 	Logs          []Log
 	Unread        []Unread
+	Counts        []Count
 	Groups        []Group
 	Ends          []End
 }
@@ -107,7 +108,7 @@ type Log struct {
 	Entries      []gochat.Entry
 }
 
-// Unread is what the server counted for a member at the end. The client has
+// Unread is what the list of conversations counted for a member at the end. The client has
 // marked something between ReadMin and ReadMax as read last.
 type Unread struct {
 	User         string
@@ -117,4 +118,12 @@ type Unread struct {
 	LastSeq      int64
 	ReadMin      int64
 	ReadMax      int64
+}
+
+// Count is what the server counted over all of a user's conversations, as of
+// the moment of the user's Unread.
+type Count struct {
+	User          string
+	Total         int64
+	Conversations map[string]int64 // only those with something unread
 }
