@@ -30,6 +30,7 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"list":                    testConversationList,
 		"senders and routes":      testSendersAndRoutes,
 		"unread against a model":  testUnreadModel,
+		"reading far behind":      testReadingFarBehind,
 		"sync by cursor":          testSyncByCursor,
 		"sync by seqs":            testSyncBySeqs,
 		"sync by both":            testSyncByBoth,

@@ -108,6 +108,37 @@ func testUnreadModel(t *testing.T, f *messageFixture) {
 	}
 }
 
+// testReadingFarBehind lets members who have sent much, little and nothing since what they read last read on in
+// steps through a long log, and compares every count with a naive one.
+func testReadingFarBehind(t *testing.T, f *messageFixture) {
+	const seed, messages = 11, 90
+	rng := rand.New(rand.NewPCG(seed, seed))
+	users := f.users(t, 12)
+	id := f.newGroup(t, users[0], users[1:]...).GetId()
+	m := &unreadModel{read: map[int64]int64{}}
+	for range f.log(t, id) {
+		m.senders = append(m.senders, 0)
+	}
+	for _, u := range users {
+		m.read[u] = int64(len(m.senders))
+	}
+	for i := range messages {
+		sender := users[rng.IntN(rng.IntN(len(users))+1)] // the first send most
+		f.send(t, id, sender, fmt.Sprint(seed, "-", i))
+		m.senders = append(m.senders, sender)
+	}
+	for _, u := range users {
+		for seq := m.read[u]; seq < int64(len(m.senders)); {
+			seq += 1 + rng.Int64N(messages/4)
+			f.point(t, id, u, seq, statusRead)
+			m.read[u] = min(seq, int64(len(m.senders)))
+			if got, want := f.view(t, id, u).GetUnread(), m.unread(u); got != want {
+				t.Fatalf("user %d has %d unread of %d after %d, want %d", u, got, len(m.senders), seq, want)
+			}
+		}
+	}
+}
+
 // unread returns a user's counts by conversation, checking their total.
 func (f *messageFixture) unread(t testing.TB, user int64) map[int64]int64 {
 	t.Helper()

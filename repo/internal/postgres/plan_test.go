@@ -29,6 +29,8 @@ func TestPlansOfHotQueries(t *testing.T) {
 		"history up":      {sqlstore.ShownAfter, []string{"Limit", "Index Scan using messages_pkey on messages m", key + "> $2))"}},
 		"log down":        {sqlstore.LogBefore, []string{"Limit", "Index Scan Backward using messages_pkey on messages m", key + "< $2))"}},
 		"log up":          {sqlstore.LogAfter, []string{"Limit", "Index Scan using messages_pkey on messages m", key + "> $2))"}},
+		"own before":      {sqlstore.OwnBeforeQuery, []string{"Limit", "Index Scan Backward using messages_pkey on messages", key + "> $2) AND (seq <= $3))"}},
+		"own after":       {sqlstore.OwnAfterQuery, []string{"Limit", "Index Scan using messages_pkey on messages", key + "> $2) AND (seq <= $3))"}},
 		"head":            {sqlstore.HeadQuery, []string{"conversations_pkey", "messages_pkey", "members_pkey"}},
 		"heads of batch":  {readSequencers, []string{"conversations_pkey", "messages_pkey"}},
 		"lock":            {lockConversations, []string{"LockRows", "conversations_pkey"}},

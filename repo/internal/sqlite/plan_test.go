@@ -16,20 +16,21 @@ func TestPlansOfHotQueries(t *testing.T) {
 		index string // that the first step must search
 		sorts bool
 	}{
-		"history down":      {sql: sqlstore.ShownBefore, index: "m USING PRIMARY KEY (conversation_id=? AND seq<?)"},
-		"history up":        {sql: sqlstore.ShownAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
-		"log down":          {sql: sqlstore.LogBefore, index: "m USING PRIMARY KEY (conversation_id=? AND seq<?)"},
-		"log up":            {sql: sqlstore.LogAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
-		"a user's list":     {sql: sqlstore.ListQuery, index: "m USING INDEX members_user (user_id=? AND left_at=?)"},
-		"left since":        {sql: sqlstore.LeftSinceQuery, index: "members USING INDEX members_user (user_id=? AND left_at>?)"},
-		"route":             {sql: sqlstore.RouteQuery, index: "members USING PRIMARY KEY (conversation_id=?)"},
-		"live sessions":     {sql: sqlstore.LiveSessionsQuery, index: "sessions USING INDEX sessions_live (user_id=?)"},
-		"first result":      {sql: sqlstore.FirstResultQuery, index: "messages USING INDEX messages_dedupe (user_id=? AND dedupe_key=?)"},
-		"what is new":       {sql: "SELECT seq FROM messages WHERE conversation_id = ? AND created_at <= ? ORDER BY seq DESC LIMIT 1", index: "messages USING PRIMARY KEY (conversation_id=?)"},
-		"own messages":      {sql: sqlstore.OwnMessagesQuery, index: "messages USING PRIMARY KEY (conversation_id=? AND seq>? AND seq<?)"},
-		"hidden since":      {sql: "SELECT conversation_id, seq FROM hidden WHERE user_id = ? AND hidden_at > ? ORDER BY hidden_at LIMIT ?", index: "hidden USING COVERING INDEX hidden_since (user_id=? AND hidden_at>?)"},
-		"pair":              {sql: "SELECT id FROM conversations WHERE type = 1 AND low_id = ? AND high_id = ?", index: "conversations USING COVERING INDEX conversations_pair (low_id=? AND high_id=?)"},
-		"search, both arms": {sql: sqlstore.SearchUsersQuery, index: "users USING INDEX users_username (username_key>? AND username_key<?)", sorts: true},
+		"history down":       {sql: sqlstore.ShownBefore, index: "m USING PRIMARY KEY (conversation_id=? AND seq<?)"},
+		"history up":         {sql: sqlstore.ShownAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
+		"log down":           {sql: sqlstore.LogBefore, index: "m USING PRIMARY KEY (conversation_id=? AND seq<?)"},
+		"log up":             {sql: sqlstore.LogAfter, index: "m USING PRIMARY KEY (conversation_id=? AND seq>?)"},
+		"a user's list":      {sql: sqlstore.ListQuery, index: "m USING INDEX members_user (user_id=? AND left_at=?)"},
+		"left since":         {sql: sqlstore.LeftSinceQuery, index: "members USING INDEX members_user (user_id=? AND left_at>?)"},
+		"route":              {sql: sqlstore.RouteQuery, index: "members USING PRIMARY KEY (conversation_id=?)"},
+		"live sessions":      {sql: sqlstore.LiveSessionsQuery, index: "sessions USING INDEX sessions_live (user_id=?)"},
+		"first result":       {sql: sqlstore.FirstResultQuery, index: "messages USING INDEX messages_dedupe (user_id=? AND dedupe_key=?)"},
+		"what is new":        {sql: "SELECT seq FROM messages WHERE conversation_id = ? AND created_at <= ? ORDER BY seq DESC LIMIT 1", index: "messages USING PRIMARY KEY (conversation_id=?)"},
+		"own message before": {sql: sqlstore.OwnBeforeQuery, index: "messages USING PRIMARY KEY (conversation_id=? AND seq>? AND seq<?)"},
+		"own message after":  {sql: sqlstore.OwnAfterQuery, index: "messages USING PRIMARY KEY (conversation_id=? AND seq>? AND seq<?)"},
+		"hidden since":       {sql: "SELECT conversation_id, seq FROM hidden WHERE user_id = ? AND hidden_at > ? ORDER BY hidden_at LIMIT ?", index: "hidden USING COVERING INDEX hidden_since (user_id=? AND hidden_at>?)"},
+		"pair":               {sql: "SELECT id FROM conversations WHERE type = 1 AND low_id = ? AND high_id = ?", index: "conversations USING COVERING INDEX conversations_pair (low_id=? AND high_id=?)"},
+		"search, both arms":  {sql: sqlstore.SearchUsersQuery, index: "users USING INDEX users_username (username_key>? AND username_key<?)", sorts: true},
 	} {
 		var plan []string
 		err := s.Read(t.Context(), func(q sqlstore.Conn) error {

@@ -189,19 +189,28 @@ func (s *Store) countOwn(ctx context.Context, r *repopb.UpdateMessageStatusReque
 	return own, err
 }
 
-// OwnMessagesQuery counts a user's messages in a part of a log.
-const OwnMessagesQuery = "SELECT count(*) FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1"
+// OwnBeforeQuery and OwnAfterQuery find the message of a user that lies nearest to a place in a part of a log. Its row
+// says how many the user had sent, so the part between is all that is read.
+const (
+	OwnBeforeQuery = `SELECT sent_no FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1
+		ORDER BY seq DESC LIMIT 1`
+	OwnAfterQuery = `SELECT sent_no FROM messages WHERE conversation_id = ? AND seq > ? AND seq <= ? AND user_id = ? AND kind = 1
+		ORDER BY seq LIMIT 1`
+)
 
-// ownUpTo counts a member's messages: those up to the read pointer and those since, or all less those that follow;
-// whichever part of the log is shorter.
+// ownUpTo counts a member's messages by the nearest one between the read pointer and seq, or between seq and the end,
+// whichever part of the log is shorter. Who reads on halves what is left to look at, so a member costs a log's length once.
 func ownUpTo(q Conn, c *Conversation, m *Member, seq int64) (int64, error) {
-	from, to, sign, base := m.ReadSeq, seq, int64(1), m.ReadSent
+	query, from, to, nearest, none := OwnBeforeQuery, m.ReadSeq, seq, int64(0), m.ReadSent
 	if c.LastSeq-seq < seq-m.ReadSeq {
-		from, to, sign, base = seq, c.LastSeq, -1, m.sentIn(c)
+		query, from, to, nearest, none = OwnAfterQuery, seq, c.LastSeq, -1, m.sentIn(c)
 	}
-	own, _, err := q.QueryInt(OwnMessagesQuery, c.ID, from, to, m.UserID)
+	sent, found, err := q.QueryInt(query, c.ID, from, to, m.UserID)
 	if err != nil {
 		return 0, fmt.Errorf("count own messages: %w", err)
 	}
-	return base + sign*own, nil
+	if !found {
+		return none, nil
+	}
+	return sent + nearest, nil
 }
