@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -252,7 +251,8 @@ func TestGuessingWithRotatedHeadersAndNames(t *testing.T) {
 	}
 }
 
-// Who has an account cannot be told by how long a refusal takes. Without a hash a refusal would take a tenth.
+// Who has an account cannot be told by how long a refusal takes. Without a hash a refusal would take a tenth. What else
+// the machine does only makes a call longer, so the shortest of a few says how long each takes.
 func TestRefusalsTakeTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := deploy(t, "GOCHAT_LOGIC_LOGIN_ACCOUNT_BURST=1000", "GOCHAT_LOGIC_LOGIN_ADDRESS_BURST=1000", "GOCHAT_LOGIC_PASSWORD_MEMORY_KIB=19456")
@@ -261,9 +261,9 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 	if _, stderr, code := s.admin(t, "", "user", "disable", "mallory"); code != 0 {
 		t.Fatal(stderr)
 	}
-	took := map[string][]time.Duration{}
+	shortest := map[string]time.Duration{}
 	anonymous := &account{s: s}
-	for range 15 { // by turns, so that the machine's moods hit all alike
+	for range 5 { // by turns, so that the machine's moods hit all alike
 		for _, name := range []string{"alice", "nobody", "mallory"} {
 			password := "wrong wrong"
 			if name == "mallory" {
@@ -271,15 +271,13 @@ func TestRefusalsTakeTheSameTime(t *testing.T) {
 			}
 			began := time.Now()
 			anonymous.must(t, http.MethodPost, "/api/v1/auth/login", http.StatusUnauthorized, map[string]any{"username": name, "password": password})
-			took[name] = append(took[name], time.Since(began))
+			if took := time.Since(began); shortest[name] == 0 || took < shortest[name] {
+				shortest[name] = took
+			}
 		}
 	}
-	median := func(name string) time.Duration {
-		slices.Sort(took[name])
-		return took[name][len(took[name])/2]
-	}
-	exists, none, disabled := median("alice"), median("nobody"), median("mallory")
-	t.Logf("medians: exists %v, does not %v, is disabled %v", exists, none, disabled)
+	exists, none, disabled := shortest["alice"], shortest["nobody"], shortest["mallory"]
+	t.Logf("the shortest: exists %v, does not %v, is disabled %v", exists, none, disabled)
 	if least, most := min(exists, none, disabled), max(exists, none, disabled); most > 5*least/2 {
 		t.Errorf("a wrong password takes %v, an unknown name %v, a disabled account %v", exists, none, disabled)
 	}
