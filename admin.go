@@ -26,7 +26,7 @@ func adminCommand() *cobra.Command {
 		Long: `Manage the server whose data folder is --data-dir. While it runs the commands go
 through its admin socket, which only the folder's owner can open; otherwise they
 work on the folder directly.`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	addSettingFlags(admin.PersistentFlags())

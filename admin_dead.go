@@ -15,7 +15,7 @@ func adminDeadCommand() *cobra.Command {
 	dead := &cobra.Command{
 		Use:   "dead",
 		Short: "List the jobs that failed for good, or run them again",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: onServer(func(ctx context.Context, cmd *cobra.Command, api adminAPI, _ []string) error {
 			list, err := api.task.ListDead(ctx, &repopb.ListDeadJobsRequest{Limit: 100})
 			if err != nil {

@@ -25,7 +25,7 @@ store: postgres, and with the folder's keys, so that nobody has to log in again.
 
 Without --to the database is that of postgres.url (GOCHAT_POSTGRES_URL), which
 keeps the password out of the list of processes.`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return migrateStore(cmd, from, to) },
 	}
 	cmd.Flags().StringVar(&from, "from", "", "sqlite: and the data folder")

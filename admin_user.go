@@ -23,14 +23,14 @@ func adminUserCommand() *cobra.Command {
 	user := &cobra.Command{
 		Use:   "user",
 		Short: "Manage accounts",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var email, nickname string
 	create := &cobra.Command{
 		Use:   "create USERNAME",
 		Short: "Create an account; the password is read from standard input",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, err := readPassword(cmd)
 			if err != nil {
@@ -54,7 +54,7 @@ func adminUserCommand() *cobra.Command {
 		return &cobra.Command{
 			Use:   use + " USERNAME",
 			Short: short,
-			Args:  usageArgs(cobra.ExactArgs(1)),
+			Args:  cobra.ExactArgs(1),
 			RunE: onServer(func(ctx context.Context, cmd *cobra.Command, api adminAPI, args []string) error {
 				_, err := api.logic.AdminSetUserStatus(ctx, &logicpb.AdminSetUserStatusRequest{Username: args[0], Status: status})
 				if err != nil {
@@ -67,7 +67,7 @@ func adminUserCommand() *cobra.Command {
 	reset := &cobra.Command{
 		Use:   "reset-password USERNAME",
 		Short: "Set a new password, read from standard input; every session ends",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, err := readPassword(cmd)
 			if err != nil {
@@ -86,7 +86,7 @@ func adminUserCommand() *cobra.Command {
 	sessions := &cobra.Command{
 		Use:   "sessions USERNAME",
 		Short: "List an account's sessions, or end them all with --revoke",
-		Args:  usageArgs(cobra.ExactArgs(1)),
+		Args:  cobra.ExactArgs(1),
 		RunE: onServer(func(ctx context.Context, cmd *cobra.Command, api adminAPI, args []string) error {
 			if revoke {
 				r, err := api.logic.AdminRevokeSessions(ctx, &logicpb.AdminUserRequest{Username: args[0]})
@@ -115,7 +115,7 @@ func adminInviteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "Print a new single-use registration code",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: onServer(func(ctx context.Context, cmd *cobra.Command, api adminAPI, _ []string) error {
 			r, err := api.logic.AdminCreateInvitation(ctx, &logicpb.AdminCreateInvitationRequest{ExpiresInMs: ttl.Milliseconds()})
 			if err != nil {

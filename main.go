@@ -63,7 +63,7 @@ Settings come from config.yaml (--config), then GOCHAT_… environment variables
 then flags; the later wins.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -72,16 +72,22 @@ then flags; the later wins.`,
 	root.AddCommand(
 		serveCommand(), migrateCommand(), checkConfigCommand(), versionCommand(), adminCommand(), bench.Command(),
 	)
+	checkUsage(root)
 	return root
 }
 
-// usageArgs turns a complaint about positional arguments into a usage error.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+// checkUsage turns the complaints of a command, and of those below it, about positional arguments into usage errors.
+func checkUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+			}
+			return nil
 		}
-		return nil
+	}
+	for _, below := range cmd.Commands() {
+		checkUsage(below)
 	}
 }
 
@@ -89,7 +95,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and how it was built",
-		Args:  usageArgs(cobra.NoArgs),
+		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			revision := "unknown"
 			if info, ok := debug.ReadBuildInfo(); ok {
