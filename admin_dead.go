@@ -32,6 +32,7 @@ func adminDeadCommand() *cobra.Command {
 	dead.AddCommand(&cobra.Command{
 		Use:   "requeue [ID…]",
 		Short: "Run dead jobs again: the given ones, or all",
+		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids := make([]int64, 0, len(args))
 			for _, a := range args {
