@@ -68,6 +68,21 @@ func TestGroupLife(t *testing.T) {
 	if status, answer := member.try(t, http.MethodPost, "/api/v1/messages/send", map[string]any{"conversation_id": g, "content": "x", "message_type": "text"}); status != http.StatusConflict {
 		t.Errorf("a message after dissolving: %d %v", status, answer)
 	}
+
+	// Who is told nothing live, a new device for example, can tell from each answer that the group can only be read.
+	log, _ := admin.must(t, http.MethodGet, "/api/v1/messages/history?include=all&limit=1&conversation_id="+g, http.StatusOK, nil)["messages"].([]any)
+	last, _ := log[0].(map[string]any)
+	list, _ := admin.must(t, http.MethodGet, "/api/v1/conversations", http.StatusOK, nil)["conversations"].([]any)
+	listed, _ := list[0].(map[string]any)
+	for name, got := range map[string]string{
+		"the list":         str(listed, "dissolved_at"),
+		"the conversation": str(admin.must(t, http.MethodGet, "/api/v1/conversations/"+g, http.StatusOK, nil), "conversation", "dissolved_at"),
+		"the group":        str(admin.must(t, http.MethodGet, path, http.StatusOK, nil), "group", "dissolved_at"),
+	} {
+		if got == "" || str(last, "kind") != "dissolved" || got != str(last, "created_at") {
+			t.Errorf("%s: dissolved at %q, after %v", name, got, last)
+		}
+	}
 }
 
 func TestJoinPolicies(t *testing.T) {

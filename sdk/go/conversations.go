@@ -9,19 +9,20 @@ import (
 
 // Conversation is a conversation as one sees it.
 type Conversation struct {
-	ID          string    `json:"id"`
-	Type        string    `json:"type"` // single or group
-	Name        string    `json:"name"`
-	Avatar      string    `json:"avatar"`
-	PeerUserID  string    `json:"peer_user_id,omitempty"` // one-to-one only
-	MyRole      string    `json:"my_role,omitempty"`      // group only
-	LastMessage *Entry    `json:"last_message"`
-	LastSeq     int64     `json:"last_seq"`
-	ReadSeq     int64     `json:"read_seq"`
-	Unread      int64     `json:"unread"`
-	Muted       bool      `json:"muted"`
-	Pinned      bool      `json:"pinned"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	ID          string     `json:"id"`
+	Type        string     `json:"type"` // single or group
+	Name        string     `json:"name"`
+	Avatar      string     `json:"avatar"`
+	PeerUserID  string     `json:"peer_user_id,omitempty"` // one-to-one only
+	MyRole      string     `json:"my_role,omitempty"`      // group only
+	LastMessage *Entry     `json:"last_message"`
+	LastSeq     int64      `json:"last_seq"`
+	ReadSeq     int64      `json:"read_seq"`
+	Unread      int64      `json:"unread"`
+	Muted       bool       `json:"muted"`
+	Pinned      bool       `json:"pinned"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	DissolvedAt *time.Time `json:"dissolved_at,omitempty"` // of a dissolved group: it can only be read
 }
 
 // ConversationPage is a page of conversations; NextCursor is empty at the end.

@@ -24,17 +24,18 @@ const (
 
 // Group is a group; its id is also its conversation's.
 type Group struct {
-	ID             string    `json:"id"`
-	ConversationID string    `json:"conversation_id"`
-	Name           string    `json:"name"`
-	Description    string    `json:"description"`
-	Avatar         string    `json:"avatar"`
-	OwnerID        string    `json:"owner_id"`
-	MaxMembers     int       `json:"max_members"`
-	MemberCount    int       `json:"member_count"`
-	JoinPolicy     string    `json:"join_policy"`
-	MyRole         string    `json:"my_role"` // empty for who is not a member
-	CreatedAt      time.Time `json:"created_at"`
+	ID             string     `json:"id"`
+	ConversationID string     `json:"conversation_id"`
+	Name           string     `json:"name"`
+	Description    string     `json:"description"`
+	Avatar         string     `json:"avatar"`
+	OwnerID        string     `json:"owner_id"`
+	MaxMembers     int        `json:"max_members"`
+	MemberCount    int        `json:"member_count"`
+	JoinPolicy     string     `json:"join_policy"`
+	MyRole         string     `json:"my_role"` // empty for who is not a member
+	CreatedAt      time.Time  `json:"created_at"`
+	DissolvedAt    *time.Time `json:"dissolved_at,omitempty"` // nil while the group lives
 }
 
 // NewGroup is what a new group needs: a name at least.

@@ -58,6 +58,7 @@ type Conversation struct {
 	Muted       bool   `json:"muted"`
 	Pinned      bool   `json:"pinned"`
 	UpdatedAt   Time   `json:"updated_at"`
+	DissolvedAt Time   `json:"dissolved_at,omitempty" doc:"Of a dissolved group: it can be read, nothing in it changes any more."`
 }
 
 // ConversationOf converts a member's view.
@@ -66,7 +67,7 @@ func ConversationOf(v *repopb.ConversationView) Conversation {
 	out := Conversation{
 		ID: ID(c.GetId()), Type: ConversationType(c.GetType()), Name: c.GetName(), Avatar: c.GetAvatar(),
 		PeerUserID: ID(v.GetPeerId()), LastSeq: c.GetLastSeq(), ReadSeq: v.GetReadSeq(), Unread: v.GetUnread(),
-		Muted: v.GetMuted(), Pinned: v.GetPinned(), UpdatedAt: Time(c.GetUpdatedAt()),
+		Muted: v.GetMuted(), Pinned: v.GetPinned(), UpdatedAt: Time(c.GetUpdatedAt()), DissolvedAt: Time(c.GetDissolvedAt()),
 	}
 	if c.GetType() == repopb.ConversationType_CONVERSATION_TYPE_GROUP {
 		out.MyRole = Role(v.GetRole())
@@ -106,6 +107,7 @@ type Group struct {
 	JoinPolicy     string `json:"join_policy" enum:"open,approval,invite"`
 	MyRole         string `json:"my_role" enum:"owner,admin,member," doc:"Empty for who is not a member."`
 	CreatedAt      Time   `json:"created_at"`
+	DissolvedAt    Time   `json:"dissolved_at,omitempty" doc:"Absent while the group lives."`
 }
 
 // GroupOf converts a group.
@@ -113,7 +115,7 @@ func GroupOf(g *repopb.Group) Group {
 	return Group{
 		ID: ID(g.GetId()), ConversationID: ID(g.GetId()), Name: g.GetName(), Description: g.GetDescription(),
 		Avatar: g.GetAvatar(), OwnerID: ID(g.GetOwnerId()), MaxMembers: g.GetMaxMembers(), MemberCount: g.GetMemberCount(),
-		JoinPolicy: JoinPolicy(g.GetJoinPolicy()), MyRole: Role(g.GetMyRole()), CreatedAt: Time(g.GetCreatedAt()),
+		JoinPolicy: JoinPolicy(g.GetJoinPolicy()), MyRole: Role(g.GetMyRole()), CreatedAt: Time(g.GetCreatedAt()), DissolvedAt: Time(g.GetDissolvedAt()),
 	}
 }
 
