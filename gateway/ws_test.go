@@ -279,9 +279,11 @@ func TestTokenExpiresAndIsRefreshed(t *testing.T) {
 		t.Fatal(err)
 	}
 	refreshed.expect("hello")
-	refreshed.send(`{"type":"auth","id":"a","data":{"token":"9.90"}}`)
-	if r := refreshed.expect("error"); r.num("code") != int(errs.Unauthorized) {
-		t.Error(r)
+	for _, foreign := range []string{"9.90", "8.81"} { // another user's, the user's own of another session
+		refreshed.send(`{"type":"auth","id":"a","data":{"token":"` + foreign + `"}}`)
+		if r := refreshed.expect("error"); r.num("code") != int(errs.Unauthorized) {
+			t.Error(foreign, r)
+		}
 	}
 	refreshed.send(`{"type":"auth","id":"a","data":{"token":"8.80"}}`)
 	refreshed.expect("ok")
