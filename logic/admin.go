@@ -59,7 +59,7 @@ func (s *Service) AdminListSessions(ctx context.Context, r *logicpb.AdminUserReq
 	if err != nil {
 		return nil, err
 	}
-	return s.repo.ListSessions(ctx, &repopb.ListSessionsRequest{UserId: user.GetId()})
+	return s.sessionsOf(ctx, user.GetId())
 }
 
 // AdminRevokeSessions implements LogicService.

@@ -50,7 +50,22 @@ func (s *Service) revoke(ctx context.Context, r *repopb.RevokeSessionsRequest, r
 
 // ListSessions implements LogicService.
 func (s *Service) ListSessions(ctx context.Context, r *logicpb.ListSessionsRequest) (*repopb.ListSessionsResponse, error) {
-	return s.repo.ListSessions(ctx, &repopb.ListSessionsRequest{UserId: r.GetUserId()})
+	return s.sessionsOf(ctx, r.GetUserId())
+}
+
+// sessionsOf lists the sessions of a user that are in force: one that expired has ended by itself.
+func (s *Service) sessionsOf(ctx context.Context, userID int64) (*repopb.ListSessionsResponse, error) {
+	all, err := s.repo.ListSessions(ctx, &repopb.ListSessionsRequest{UserId: userID})
+	if err != nil {
+		return nil, err
+	}
+	live, now := &repopb.ListSessionsResponse{}, s.now().UnixMilli()
+	for _, session := range all.GetSessions() {
+		if session.GetExpiresAt() > now {
+			live.Sessions = append(live.Sessions, session)
+		}
+	}
+	return live, nil
 }
 
 // RevokeSession implements LogicService.

@@ -101,6 +101,38 @@ func TestRevokeSession(t *testing.T) {
 	}
 }
 
+// A device that nobody uses any more is not shown for ever as one that is logged in.
+func TestExpiredSessionsAreNotListed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.store.addUser(1, "alice")
+	r.mustLogin(t, "alice", "old phone")
+	r.advance(DefaultConfig().SessionTTL - time.Hour)
+	r.mustLogin(t, "alice", "laptop")
+	listed := func() (devices []string) {
+		own, err := r.ListSessions(t.Context(), &logicpb.ListSessionsRequest{UserId: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		operators, err := r.AdminListSessions(t.Context(), &logicpb.AdminUserRequest{Username: "alice"})
+		if err != nil || len(operators.GetSessions()) != len(own.GetSessions()) {
+			t.Errorf("the operator sees %v, the user %v, %v", operators, own, err)
+		}
+		for _, session := range own.GetSessions() {
+			devices = append(devices, session.GetDeviceId())
+		}
+		slices.Sort(devices)
+		return devices
+	}
+	if got := listed(); !slices.Equal(got, []string{"laptop", "old phone"}) {
+		t.Errorf("an hour before the phone's end: %v", got)
+	}
+	r.advance(2 * time.Hour)
+	if got := listed(); !slices.Equal(got, []string{"laptop"}) {
+		t.Errorf("an hour after the phone's end: %v", got)
+	}
+}
+
 func TestChangePassword(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
