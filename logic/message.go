@@ -42,6 +42,8 @@ func (s *Service) MarkMessageRead(ctx context.Context, r *logicpb.MarkMessageRea
 	if r.GetSeq() < 0 {
 		return nil, errs.InvalidField("seq", "must not be negative")
 	}
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	moved, err := s.repo.UpdateMessageStatus(ctx, &repopb.UpdateMessageStatusRequest{
 		ConversationId: r.GetConversationId(), Seq: r.GetSeq(), ActorId: r.GetUserId(), Status: repopb.MessageStatus_MESSAGE_STATUS_READ,
 	})
@@ -128,6 +130,8 @@ func (s *Service) RecallMessage(ctx context.Context, r *logicpb.RecallMessageReq
 
 // hide hides a message for one user, on all of their devices. It is no event of the conversation.
 func (s *Service) hide(ctx context.Context, r *logicpb.RecallMessageRequest) (*repopb.Event, error) {
+	ctx, cancel := s.unhurried(ctx)
+	defer cancel()
 	_, err := s.repo.HideMessage(ctx, &repopb.HideMessageRequest{ConversationId: r.GetConversationId(), Seq: r.GetSeq(), UserId: r.GetActorId()})
 	if err != nil {
 		return nil, err
