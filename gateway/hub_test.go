@@ -247,31 +247,32 @@ func TestSlowConsumerStepByStep(t *testing.T) {
 		}
 	}
 	c.mu.Lock()
-	queued, behind := c.queued, c.behind[42]
+	queued := c.queued
 	c.mu.Unlock()
-	if behind != last || queued > 64<<10 {
-		t.Fatalf("behind at %d, %d bytes queued", behind, queued)
+	if queued > 64<<10 {
+		t.Fatalf("%d bytes queued", queued)
 	}
 	if err := c.look(42); err != nil {
 		t.Fatal(err)
 	}
 	h.deliver(&gatewaypb.Delivery{Body: &gatewaypb.Delivery_Typing{Typing: &gatewaypb.Typing{ConversationId: 42, UserId: 8}}, UserIds: []int64{7}})
-	// It reads again: an unbroken run of messages, then where the conversation stands.
+	// It reads again: an unbroken run of messages, then where the conversation stands. More such runs follow where the
+	// kernel made room once more in between.
 	all := &rawReader{nc: nc}
-	next := 1
-	for {
+	spared := 0
+	for next := 1; next <= last; next++ {
 		r := all.next(t)
-		if r.Type == "message" {
-			if r.num("seq") != next {
-				t.Fatalf("seq %d, want %d", r.num("seq"), next)
-			}
-			next++
-			continue
+		switch {
+		case r.Type == "message" && r.num("seq") == next:
+		case r.Type == "event" && r.str("kind") == "behind" && r.str("conversation_id") == "42" && r.num("seq") >= next:
+			spared += r.num("seq") - next + 1
+			next = r.num("seq")
+		default:
+			t.Fatalf("got %s %s after seq %d", r.Type, r.Data, next-1)
 		}
-		if r.Type != "event" || r.str("kind") != "behind" || r.num("seq") != last || r.str("conversation_id") != "42" {
-			t.Fatalf("got %s %s", r.Type, r.Data)
-		}
-		break
+	}
+	if spared < last/2 {
+		t.Errorf("%d bodies of %d were left out", spared, last)
 	}
 	h.deliver(message(42, last+1, 7))
 	if r := all.next(t); r.Type != "message" || r.num("seq") != last+1 {
