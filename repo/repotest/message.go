@@ -36,6 +36,7 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"sync by both":            testSyncByBoth,
 		"sync of a left group":    testSyncLeft,
 		"sync of another store":   testSyncOfAnotherStore,
+		"sync of too much hidden": testSyncOfTooMuchHidden,
 		"sync against a model":    testSyncModel,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,6 +187,43 @@ func testSyncOfAnotherStore(t *testing.T, f *messageFixture) {
 		}
 	}
 	f.sync(t, &repopb.GetChangesRequest{UserId: b, Have: map[int64]int64{c: last}})
+}
+
+// testSyncOfTooMuchHidden: what a sync cannot tell whole it does not tell in part.
+func testSyncOfTooMuchHidden(t *testing.T, f *messageFixture) {
+	const most = 1000
+	c, a, b := f.pair(t)
+	r := &repopb.CreateMessagesRequest{}
+	for i := range most + 1 {
+		key := fmt.Sprint(i)
+		r.Messages = append(r.Messages, &repopb.NewMessage{ConversationId: c, SenderId: a, ClientMsgId: key, Content: key, MessageType: "text"})
+	}
+	if _, err := f.CreateMessages(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	since := f.cursor(t, b)
+	hide := func(seq int64) {
+		if _, err := f.HideMessage(t.Context(), &repopb.HideMessageRequest{ConversationId: c, Seq: seq, UserId: b}); err != nil {
+			t.Error(err)
+		}
+	}
+	var hiding sync.WaitGroup
+	for i := range 8 {
+		hiding.Go(func() {
+			for seq := int64(i + 1); seq <= most; seq += 8 {
+				hide(seq)
+			}
+		})
+	}
+	hiding.Wait()
+	if got := f.sync(t, &repopb.GetChangesRequest{UserId: b, Since: since}); len(got.GetHidden()) != most {
+		t.Errorf("%d hidden messages are told, want %d", len(got.GetHidden()), most)
+	}
+	hide(most + 1)
+	_, err := f.GetChanges(t.Context(), &repopb.GetChangesRequest{UserId: b, Since: since})
+	if wantCode(t, "more hidden than it tells", err, errs.Conflict); errs.From(err).Details["reason"] != "state_invalid" {
+		t.Errorf("details %v", errs.From(err).Details)
+	}
 }
 
 func testSyncLeft(t *testing.T, f *messageFixture) {

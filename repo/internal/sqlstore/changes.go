@@ -13,6 +13,7 @@ import (
 const (
 	defaultMaxEvents = 500
 	maxHiddenTold    = 1000
+	maxLeftTold      = 10_000
 )
 
 // missed is one conversation that a sync visits: what its client has, and how far it goes.
@@ -26,6 +27,10 @@ type missed struct {
 
 // errStateInvalid: the client holds what this store does not have, for it was put back to an earlier state or is another one.
 var errStateInvalid = errs.New(errs.Conflict, "the position is not one of this server").With("reason", "state_invalid")
+
+// errTooMuch: a sync tells of hidden messages and left groups in one go. Past its bounds the client starts anew, which
+// finds them all, for not one may be missed in silence.
+var errTooMuch = errs.New(errs.Conflict, "more has changed than a sync tells").With("reason", "state_invalid")
 
 // maxCursorAhead is how far a cursor may lie ahead of the present one, in ms: processes' clocks differ.
 const maxCursorAhead = 60_000
@@ -131,14 +136,19 @@ func leftGroups(q Conn, r *repopb.GetChangesRequest, present map[int64]bool, vis
 	if r.GetSince() == 0 {
 		return visit, nil
 	}
+	told := 0
 	err := q.Query(LeftSinceQuery, func(row Row) error {
+		told++
 		if _, named := r.GetHave()[row.Int64(0)]; !named {
 			left(row.Int64(0), row.Int64(1))
 		}
 		return nil
-	}, r.GetUserId(), r.GetSince(), int64(maxPage))
-	if err != nil {
+	}, r.GetUserId(), r.GetSince(), int64(maxLeftTold+1))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("read left groups: %w", err)
+	case told > maxLeftTold:
+		return nil, errTooMuch
 	}
 	return visit, nil
 }
@@ -174,9 +184,12 @@ func hiddenSince(q Conn, userID, since int64) ([]*repopb.Hidden, error) {
 	err := q.Query("SELECT conversation_id, seq FROM hidden WHERE user_id = ? AND hidden_at > ? ORDER BY hidden_at LIMIT ?", func(r Row) error {
 		hidden = append(hidden, &repopb.Hidden{ConversationId: r.Int64(0), Seq: r.Int64(1)})
 		return nil
-	}, userID, since, int64(maxHiddenTold))
-	if err != nil {
+	}, userID, since, int64(maxHiddenTold+1))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("read hidden messages: %w", err)
+	case len(hidden) > maxHiddenTold:
+		return nil, errTooMuch
 	}
 	return hidden, nil
 }
