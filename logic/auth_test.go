@@ -170,6 +170,11 @@ func TestLoginRehashes(t *testing.T) {
 	r := newRig(t)
 	r.store.addUser(1, "alice")
 	kept := r.mustLogin(t, "alice", "a")
+	for _, asked := range r.store.asked {
+		if _, ok := asked.(*repopb.SetPasswordRequest); ok {
+			t.Error("a hash of the present cost was made anew")
+		}
+	}
 	r.store.users[1].PasswordHash = "v1:" + secret
 	_, err := r.login(t.Context(), "alice", "wrong", "b")
 	wantCode(t, err, errs.Unauthorized)

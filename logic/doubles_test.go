@@ -369,6 +369,7 @@ func (s *store) GetCredentials(_ context.Context, r *repopb.GetCredentialsReques
 func (s *store) SetPassword(_ context.Context, r *repopb.SetPasswordRequest) (*repopb.RevokedSessions, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked = append(s.asked, r)
 	c := s.users[r.GetUserId()]
 	if r.GetExpectedHash() != "" && r.GetExpectedHash() != c.GetPasswordHash() {
 		return nil, errs.New(errs.Conflict, "the password was changed meanwhile")

@@ -91,6 +91,16 @@ func testUsers(t *testing.T, f *accountFixture) {
 	if got, err := f.GetUser(t.Context(), &repopb.GetUserRequest{Id: u.GetId()}); err != nil || got.GetNickname() != nick {
 		t.Errorf("after the update: %v %v", got, err)
 	}
+	avatar, mail := "a.png", "new@example.org"
+	for _, r := range []*repopb.UpdateUserRequest{{Avatar: &avatar}, {Email: &mail}, {Status: repopb.UserStatus_USER_STATUS_DISABLED.Enum()}} {
+		r.Id = u.GetId() // what it does not name stays
+		if got, err = f.UpdateUser(t.Context(), r); err != nil {
+			t.Errorf("update %v: %v", r, err)
+		}
+	}
+	if got.GetNickname() != nick || got.GetAvatar() != avatar || got.GetEmail() != mail || got.GetStatus() != repopb.UserStatus_USER_STATUS_DISABLED {
+		t.Errorf("after one update a field: %v", got)
+	}
 	_, err = f.UpdateUser(t.Context(), &repopb.UpdateUserRequest{Id: 5, Nickname: &nick})
 	wantCode(t, "update nobody", err, errs.NotFound)
 	some, err := f.GetUsers(t.Context(), &repopb.GetUsersRequest{Ids: []int64{5, u.GetId(), u.GetId()}})
