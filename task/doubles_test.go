@@ -27,6 +27,7 @@ type store struct {
 
 	mu      sync.Mutex
 	down    error // answer of every call
+	room    int   // jobs that it takes before it is down; 0: any number
 	logs    map[int64][]*repopb.Event
 	keys    map[string]*repopb.Event
 	routes  map[int64]*repopb.Route
@@ -150,6 +151,9 @@ func (s *store) GetGroupMembers(_ context.Context, req *repopb.GetGroupMembersRe
 
 func (s *store) CreateJobs(_ context.Context, req *repopb.CreateJobsRequest) (*repopb.Empty, error) {
 	defer s.lock()()
+	if s.room != 0 && len(s.jobs)+len(req.Jobs) > s.room {
+		return nil, errs.New(errs.Unavailable, "no room")
+	}
 	if s.down != nil {
 		return nil, s.down
 	}
