@@ -260,6 +260,36 @@ func TestBackupRefusals(t *testing.T) {
 	wantOnly(t, dir, "link", "there")
 }
 
+// What a restore left that was killed does not stay, nor get into the next one.
+func TestRestoreAfterAKilledOne(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openDir(t, filepath.Join(dir, "live"))
+	user := newUser(t, s, "alice")
+	file := filepath.Join(dir, "backup.db")
+	if _, err := s.Backup(t.Context(), &repopb.BackupRequest{Path: file}); err != nil {
+		t.Fatal(err)
+	}
+	into := filepath.Join(dir, "into")
+	if err := os.Mkdir(into, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".gochat-restore", ".gochat-restore-wal", ".gochat-restore-journal"} {
+		if err := os.WriteFile(filepath.Join(into, name), []byte("half of it"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := repo.Restore(t.Context(), file, into); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(into); err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	if _, err := openDir(t, into).GetUser(t.Context(), &repopb.GetUserRequest{Id: user}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRestoreRefusals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -36,16 +36,19 @@ func Restore(ctx context.Context, backupFile, dataDir string) error {
 	if err := os.MkdirAll(dataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	f, err := os.CreateTemp(dataDir, ".gochat-restore-*") // 0600
+	name := filepath.Join(dataDir, ".gochat-restore")
+	remove := func() {
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+			os.Remove(name + suffix) // most of them are not there
+		}
+	}
+	remove() // what one that was killed left
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("make a file in the data folder: %w", err)
 	}
+	defer remove()
 	defer f.Close()
-	defer func() {
-		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-			os.Remove(f.Name() + suffix) // most of them are not there
-		}
-	}()
 	if err := copyBackup(ctx, f, backupFile); err != nil {
 		return err
 	}
