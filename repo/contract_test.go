@@ -63,6 +63,26 @@ func openFor(t testing.TB, cfg repo.Config) *repo.Service {
 }
 
 func TestMessages(t *testing.T) { contract(t, repotest.Messages) }
+func TestLists(t *testing.T)    { contract(t, repotest.Lists) }
 func TestAccounts(t *testing.T) { contract(t, repotest.Accounts) }
 func TestGroups(t *testing.T)   { contract(t, repotest.Groups) }
 func TestJobs(t *testing.T)     { contract(t, repotest.Jobs) }
+
+// What does not fit into memory is read from the database.
+func TestListsThatDoNotFitIntoMemory(t *testing.T) {
+	t.Parallel()
+	for name, cache := range map[string]repo.CacheConfig{
+		"few conversations":  {Conversations: 8, Memberships: 1000},
+		"some conversations": {Conversations: 25, Memberships: 1000},
+		"few memberships":    {Conversations: 1000, Memberships: 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repotest.Lists(t, func(t testing.TB) repopb.RepoServiceServer {
+				cfg := repo.DefaultConfig()
+				cfg.DataDir, cfg.Cache.Conversations, cfg.Cache.Memberships = t.TempDir(), cache.Conversations, cache.Memberships
+				return openFor(t, cfg)
+			})
+		})
+	}
+}

@@ -27,7 +27,6 @@ func Messages(t *testing.T, open func(t testing.TB) repopb.RepoServiceServer) {
 		"status":                  testStatus,
 		"pointers":                testPointers,
 		"delivered":               testDelivered,
-		"list":                    testConversationList,
 		"senders and routes":      testSendersAndRoutes,
 		"unread against a model":  testUnreadModel,
 		"reading far behind":      testReadingFarBehind,
@@ -580,69 +579,6 @@ func testPointers(t *testing.T, f *messageFixture) {
 	}
 	_, err := f.UpdateMessageStatus(t.Context(), &repopb.UpdateMessageStatusRequest{ConversationId: c, ActorId: f.user(t), Seq: 1, Status: statusRead})
 	wantCode(t, "a stranger's", err, errs.NotFound)
-}
-
-func testConversationList(t *testing.T, f *messageFixture) {
-	me := f.user(t)
-	var want []int64 // newest activity first
-	for i := range 12 {
-		peer := f.user(t)
-		c, err := f.CreateConversation(t.Context(), &repopb.CreateConversationRequest{UserId: me, PeerId: peer})
-		if err != nil {
-			t.Fatal(err)
-		}
-		id := c.GetConversation().GetConversation().GetId()
-		f.send(t, id, peer, fmt.Sprint("m", i))
-		want = append([]int64{id}, want...)
-	}
-	list := func(limit int32) (ids []int64) {
-		t.Helper()
-		r := &repopb.GetConversationsRequest{UserId: me, Limit: limit}
-		for {
-			p, err := f.GetConversations(t.Context(), r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, v := range p.GetConversations() {
-				ids = append(ids, v.GetConversation().GetId())
-				r.BeforeId, r.BeforeUpdatedAt = v.GetConversation().GetId(), v.GetConversation().GetUpdatedAt()
-			}
-			if !p.GetHasMore() {
-				return ids
-			}
-		}
-	}
-	sameTimes := func(ids []int64) { // of equal times the order is by id
-		t.Helper()
-		if !slices.Equal(sorted(ids...), sorted(want...)) {
-			t.Errorf("list %v, want %v", ids, want)
-		}
-		for i := 1; i < len(ids); i++ {
-			if f.view(t, ids[i-1], me).GetConversation().GetUpdatedAt() < f.view(t, ids[i], me).GetConversation().GetUpdatedAt() {
-				t.Errorf("order: %v", ids)
-			}
-		}
-	}
-	for _, limit := range []int32{1, 5, 12, 50} {
-		sameTimes(list(limit))
-	}
-	oldest := want[len(want)-1]
-	ev := f.send(t, oldest, me, "again")
-	v := f.view(t, oldest, me)
-	if v.GetLastMessage().GetSeq() != ev.GetSeq() || v.GetLastMessage().GetContent() != "again" || v.GetUnread() != 1 || v.GetConversation().GetLastSeq() != ev.GetSeq() {
-		t.Errorf("view: %v", v)
-	}
-	sameTimes(list(5))
-	yes := true
-	if _, err := f.UpdateConversation(t.Context(), &repopb.UpdateConversationRequest{ConversationId: oldest, UserId: me, Pinned: &yes, Muted: &yes}); err != nil {
-		t.Fatal(err)
-	}
-	if v := f.view(t, oldest, me); !v.GetMuted() || !v.GetPinned() {
-		t.Errorf("settings: %v", v)
-	}
-	if v := f.view(t, oldest, v.GetPeerId()); v.GetMuted() || v.GetPinned() {
-		t.Errorf("the peer's settings: %v", v)
-	}
 }
 
 func testSendersAndRoutes(t *testing.T, f *messageFixture) {

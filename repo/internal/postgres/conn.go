@@ -32,28 +32,52 @@ func (c *conn) Exec(sql string, args ...any) (int64, error) {
 
 // Query implements sqlstore.Conn.
 func (c *conn) Query(sql string, each func(r sqlstore.Row) error, args ...any) error {
-	sql, args = translate(sql), values(args)
-	if c.begin == "" {
-		rows, err := c.pg.Query(c.ctx, sql, args...)
-		if err != nil {
-			return c.fail(err)
-		}
-		return c.scan(rows, each)
+	if c.begin != "" {
+		return c.QueryEach(sql, [][]any{args}, func(_ int, r sqlstore.Row) error { return each(r) })
 	}
-	var b pgx.Batch
-	b.Queue(c.begin)
-	b.Queue(sql, args...)
-	c.begin = ""
-	results := c.pg.SendBatch(c.ctx, &b)
-	defer results.Close()
-	if _, err := results.Exec(); err != nil {
-		return c.fail(err)
-	}
-	rows, err := results.Query()
+	rows, err := c.pg.Query(c.ctx, translate(sql), values(args)...)
 	if err != nil {
 		return c.fail(err)
 	}
 	return c.scan(rows, each)
+}
+
+// ExecEach implements sqlstore.Conn in one round trip.
+func (c *conn) ExecEach(sql string, sets [][]any) error {
+	return c.QueryEach(sql, sets, func(int, sqlstore.Row) error { return nil })
+}
+
+// QueryEach implements sqlstore.Conn in one round trip.
+func (c *conn) QueryEach(sql string, sets [][]any, each func(i int, r sqlstore.Row) error) error {
+	if len(sets) == 0 {
+		return nil
+	}
+	sql = translate(sql)
+	var b pgx.Batch
+	if c.begin != "" {
+		b.Queue(c.begin)
+	}
+	for _, args := range sets {
+		b.Queue(sql, values(args)...)
+	}
+	results := c.pg.SendBatch(c.ctx, &b)
+	defer results.Close()
+	if c.begin != "" {
+		c.begin = ""
+		if _, err := results.Exec(); err != nil {
+			return c.fail(err)
+		}
+	}
+	for i := range sets {
+		rows, err := results.Query()
+		if err != nil {
+			return c.fail(err)
+		}
+		if err := c.scan(rows, func(r sqlstore.Row) error { return each(i, r) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // QueryInt implements sqlstore.Conn.

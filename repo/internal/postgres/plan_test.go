@@ -38,6 +38,7 @@ func TestPlansOfHotQueries(t *testing.T) {
 		"keys":            {readKeys, []string{"messages_dedupe"}},
 		"first result":    {sqlstore.FirstResultQuery, []string{"messages_dedupe"}},
 		"overview":        {overviewQuery, []string{"members_user", "messages_pkey"}},
+		"page of list":    {pageQuery, []string{"Limit", "members_user", "messages_pkey", "conversations_pkey"}},
 		"routes":          {routesQuery, []string{"conversations_pkey", "members_pkey"}},
 		"senders":         {sendersQuery, []string{"members_pkey", "conversations_pkey"}},
 		"left since":      {sqlstore.LeftSinceQuery, []string{"members_user"}},

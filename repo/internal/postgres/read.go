@@ -40,28 +40,6 @@ func (s *Store) readOn(ctx context.Context, pc *pgxpool.Conn, fn func(q sqlstore
 // Head implements sqlstore.Engine: what another process could change meanwhile is not kept.
 func (*Store) Head(int64) (sqlstore.Conversation, bool) { return sqlstore.Conversation{}, false }
 
-const overviewQuery = "SELECT " + sqlstore.MemberColumns + ", " + sqlstore.HeadColumns +
-	" FROM members m JOIN (" + sqlstore.HeadFrom + ") ON c.id = m.conversation_id WHERE m.user_id = ? AND m.left_at = 0"
-
-// memberColumns is how many there are in sqlstore.MemberColumns.
-const memberColumns = 16
-
-// Overview implements sqlstore.Engine.
-func (s *Store) Overview(ctx context.Context, userID int64) ([]sqlstore.Entry, error) {
-	var entries []sqlstore.Entry
-	err := s.ReadLists(ctx, func(q sqlstore.Conn) error {
-		entries = nil
-		return q.Query(overviewQuery, func(r sqlstore.Row) error {
-			entries = append(entries, sqlstore.Entry{Member: sqlstore.ScanMember(r, 0), Conversation: sqlstore.ScanHead(r, memberColumns)})
-			return nil
-		}, userID)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return entries, nil
-}
-
 // oldestQuery is the begin of the oldest transaction that has a number, so may
 // write, and is not over; those that end meanwhile are visible to whatever is
 // read from now on.

@@ -169,6 +169,26 @@ func (c *conn) QueryInt(sql string, args ...any) (v int64, found bool, err error
 	return v, found, err
 }
 
+// ExecEach implements sqlstore.Conn.
+func (c *conn) ExecEach(sql string, sets [][]any) error {
+	for _, args := range sets {
+		if _, err := c.Exec(sql, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// QueryEach implements sqlstore.Conn.
+func (c *conn) QueryEach(sql string, sets [][]any, each func(i int, r sqlstore.Row) error) error {
+	for i, args := range sets {
+		if err := c.Query(sql, func(r sqlstore.Row) error { return each(i, r) }, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // changes is the number of rows that the last INSERT, UPDATE or DELETE changed.
 func (c *conn) changes() int64 { return sqlite3.Xsqlite3_changes64(c.tls, c.db) }
 

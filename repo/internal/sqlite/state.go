@@ -8,14 +8,16 @@ import (
 
 // state is what the store keeps in memory of the committed data: conversations
 // and users' lists of memberships. The writer publishes every commit here
-// before it answers, so an entry is never behind what a caller was told.
+// before it answers, so an entry is never behind what a caller was told. What
+// it holds of a conversation or a member is replaced and never changed.
 type state struct {
 	maxConversations, maxMemberships int
 
 	mu            sync.RWMutex // guards what follows
-	conversations map[int64]sqlstore.Conversation
-	lists         map[int64]map[int64]sqlstore.Member // user → conversation → row, of those whom the user is in now
-	memberships   int
+	conversations map[int64]*sqlstore.Conversation
+	moves         moves
+	lists         map[int64]*list // by user
+	memberships   int             // rows of all lists
 	evictions     uint64
 	loading       map[*listLoad]struct{}
 }
@@ -29,7 +31,7 @@ type listLoad struct {
 func newState(maxConversations, maxMemberships int) *state {
 	return &state{
 		maxConversations: maxConversations, maxMemberships: maxMemberships,
-		conversations: map[int64]sqlstore.Conversation{}, lists: map[int64]map[int64]sqlstore.Member{},
+		conversations: map[int64]*sqlstore.Conversation{}, lists: map[int64]*list{},
 		loading: map[*listLoad]struct{}{},
 	}
 }
@@ -37,8 +39,10 @@ func newState(maxConversations, maxMemberships int) *state {
 func (s *state) conversation(id int64) (sqlstore.Conversation, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	c, ok := s.conversations[id]
-	return c, ok
+	if c, ok := s.conversations[id]; ok {
+		return *c, true
+	}
+	return sqlstore.Conversation{}, false
 }
 
 // version is taken before the snapshot from which conversations are loaded.
@@ -50,15 +54,15 @@ func (s *state) version() uint64 {
 
 // addConversations keeps what was loaded. What a commit changed since the
 // snapshot is here already, unless it was evicted: then nothing is kept.
-func (s *state) addConversations(version uint64, loaded []sqlstore.Conversation) {
+func (s *state) addConversations(version uint64, loaded []*sqlstore.Conversation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.evictions != version {
 		return
 	}
-	for i := range loaded {
-		if _, ok := s.conversations[loaded[i].ID]; !ok {
-			s.conversations[loaded[i].ID] = loaded[i]
+	for _, c := range loaded {
+		if _, ok := s.conversations[c.ID]; !ok {
+			s.conversations[c.ID] = c
 		}
 	}
 	s.evict()
@@ -73,41 +77,38 @@ func (s *state) beginList(userID int64) *listLoad {
 	return l
 }
 
-// endList keeps a loaded list, unless a commit changed it since; list nil keeps nothing.
-func (s *state) endList(l *listLoad, list map[int64]sqlstore.Member) {
+// endList keeps a loaded list, unless a commit changed it since or it could not be loaded.
+func (s *state) endList(l *listLoad, members []*sqlstore.Member, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.loading, l)
-	if _, ok := s.lists[l.userID]; ok || l.stale || list == nil {
+	if _, ok := s.lists[l.userID]; ok || l.stale || err != nil {
 		return
 	}
-	s.lists[l.userID] = list
-	s.memberships += len(list)
+	s.lists[l.userID] = newList(members)
+	s.memberships += len(members)
 	s.evict()
 }
 
-// publish makes a commit's changes visible.
+// publish makes a commit's changes visible. They are the state's from now on.
 func (s *state) publish(convs map[int64]*sqlstore.Conversation, members []*sqlstore.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, c := range convs {
-		s.conversations[id] = *c
+		if old, ok := s.conversations[id]; !ok || old.Place() != c.Place() {
+			s.moves.add(c.Place())
+		}
+		s.conversations[id] = c
 	}
 	for _, m := range members {
 		for l := range s.loading {
 			l.stale = l.stale || l.userID == m.UserID
 		}
-		list, ok := s.lists[m.UserID]
-		if !ok {
-			continue
+		if l, ok := s.lists[m.UserID]; ok {
+			s.memberships -= len(l.rows)
+			l.change(m)
+			s.memberships += len(l.rows)
 		}
-		s.memberships -= len(list)
-		if m.LeftAt == 0 {
-			list[m.ConversationID] = *m
-		} else {
-			delete(list, m.ConversationID)
-		}
-		s.memberships += len(list)
 	}
 	s.evict()
 }
@@ -124,11 +125,11 @@ func (s *state) evict() {
 			delete(s.conversations, id)
 		}
 	}
-	for id, list := range s.lists {
+	for id, l := range s.lists {
 		if s.memberships <= s.maxMemberships {
 			break
 		}
-		s.memberships -= len(list)
+		s.memberships -= len(l.rows)
 		delete(s.lists, id)
 	}
 }

@@ -93,7 +93,7 @@ func findMissed(q Conn, r *repopb.GetChangesRequest, entries []Entry) ([]missed,
 	var visit []missed
 	present := make(map[int64]bool, len(entries))
 	for i := range entries {
-		m, c := &entries[i].Member, &entries[i].Conversation
+		m, c := entries[i].Member, entries[i].Conversation
 		present[c.ID] = true
 		seq, named := r.GetHave()[c.ID]
 		switch {
@@ -166,7 +166,7 @@ func knownPointers(entries []Entry, have map[int64]int64) []*repopb.ReadPointer 
 func movedPointers(entries []Entry, since int64) []*repopb.ReadPointer {
 	var reads []*repopb.ReadPointer
 	for i := range entries {
-		m, c := &entries[i].Member, &entries[i].Conversation
+		m, c := entries[i].Member, entries[i].Conversation
 		if m.ReadAt > since && m.ReadAt != m.JoinedAt {
 			reads = append(reads, &repopb.ReadPointer{ConversationId: c.ID, UserId: m.UserID, Seq: m.ReadSeq})
 		}

@@ -9,6 +9,11 @@ type Conn interface {
 	// Query calls each for every row; the row is valid during the call only,
 	// which must not use the connection.
 	Query(sql string, each func(r Row) error, args ...any) error
+	// ExecEach runs a statement that returns nothing for each set of arguments,
+	// in order, and QueryEach one that reads, whose rows it tells with the
+	// number of their set. A server across a network gets all sets at once.
+	ExecEach(sql string, sets [][]any) error
+	QueryEach(sql string, sets [][]any, each func(i int, r Row) error) error
 	// QueryInt returns the first column of the first row; found is false without one.
 	QueryInt(sql string, args ...any) (v int64, found bool, err error)
 }

@@ -80,7 +80,10 @@ func (s *Store) Conversation(ctx context.Context, r *repopb.GetConversationReque
 		if err != nil {
 			return fmt.Errorf("read conversation: %w", err)
 		}
-		view, err = viewOf(q, Entry{Member: m, Conversation: c})
+		views, err := viewsOf(q, []Entry{{Member: &m, Conversation: &c}})
+		if err == nil {
+			view = views[0]
+		}
 		return err
 	})
 	if err != nil {
@@ -89,26 +92,28 @@ func (s *Store) Conversation(ctx context.Context, r *repopb.GetConversationReque
 	return view, nil
 }
 
-// activity is the time of a conversation's last event, or of its birth.
-func (c *Conversation) activity() int64 { return max(c.UpdatedAt, c.CreatedAt) }
-
-// viewOf is a conversation as its member sees it, with the newest entry that they did not hide.
-func viewOf(q Conn, e Entry) (*repopb.ConversationView, error) {
-	c := &e.Conversation
-	view := &repopb.ConversationView{
-		Conversation: &repopb.Conversation{
-			Id: c.ID, Type: c.Kind, Name: c.Name, Avatar: c.Avatar, LastSeq: c.LastSeq, UpdatedAt: c.activity(), CreatedAt: c.CreatedAt, DissolvedAt: c.DissolvedAt,
-		},
-		PeerId: c.peerOf(e.Member.UserID), Role: e.Member.Role, ReadSeq: e.Member.ReadSeq, Unread: e.Member.unread(c), Muted: e.Member.Silent, Pinned: e.Member.Pinned, JoinedAt: e.Member.JoinedAt,
+// viewsOf are conversations as their member sees them, each with the newest entry that they did not hide.
+func viewsOf(q Conn, entries []Entry) ([]*repopb.ConversationView, error) {
+	views := make([]*repopb.ConversationView, len(entries))
+	last := make([][]any, len(entries))
+	for i, e := range entries {
+		c, m := e.Conversation, e.Member
+		views[i] = &repopb.ConversationView{
+			Conversation: &repopb.Conversation{
+				Id: c.ID, Type: c.Kind, Name: c.Name, Avatar: c.Avatar, LastSeq: c.LastSeq, UpdatedAt: c.activity(), CreatedAt: c.CreatedAt, DissolvedAt: c.DissolvedAt,
+			},
+			PeerId: c.peerOf(m.UserID), Role: m.Role, ReadSeq: m.ReadSeq, Unread: m.unread(c), Muted: m.Silent, Pinned: m.Pinned, JoinedAt: m.JoinedAt,
+		}
+		last[i] = []any{c.ID, c.ShownSeq + 1, 1, m.UserID}
 	}
-	last, err := readEvents(q, c, ShownBefore, c.ShownSeq+1, e.Member.UserID, 1)
+	err := q.QueryEach(ShownBefore, last, func(i int, r Row) (err error) {
+		views[i].LastMessage, err = scanEvent(r, entries[i].Conversation)
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read last messages: %w", err)
 	}
-	if len(last) == 1 {
-		view.LastMessage = last[0]
-	}
-	return view, nil
+	return views, nil
 }
 
 // Conversations implements repo.Store.
@@ -116,34 +121,18 @@ func (s *Store) Conversations(ctx context.Context, r *repopb.GetConversationsReq
 	if r.GetLimit() < 1 || r.GetLimit() > maxPage {
 		return nil, errs.InvalidField("limit", "must be 1 to %d", maxPage)
 	}
-	entries, err := s.engine.Overview(ctx, r.GetUserId())
+	var behind Place // the list's begin
+	if r.GetBeforeUpdatedAt() != 0 {
+		behind = Place{r.GetBeforeUpdatedAt(), r.GetBeforeId()}
+	}
+	entries, more, err := s.engine.Page(ctx, r.GetUserId(), behind, int(r.GetLimit()))
 	if err != nil {
 		return nil, err
 	}
-	if r.GetBeforeUpdatedAt() != 0 {
-		entries = slices.DeleteFunc(entries, func(e Entry) bool {
-			return cmp.Or(cmp.Compare(e.Conversation.activity(), r.GetBeforeUpdatedAt()), cmp.Compare(e.Conversation.ID, r.GetBeforeId())) >= 0
-		})
-	}
-	order := make([]int, len(entries)) // an entry is Large: its place is sorted instead
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		a, b := &entries[i].Conversation, &entries[j].Conversation
-		return cmp.Or(cmp.Compare(b.activity(), a.activity()), cmp.Compare(b.ID, a.ID))
-	})
-	resp := &repopb.GetConversationsResponse{HasMore: len(order) > int(r.GetLimit())}
-	err = s.engine.ReadLists(ctx, func(q Conn) error {
-		resp.Conversations = resp.Conversations[:0]
-		for _, i := range order[:min(len(order), int(r.GetLimit()))] {
-			view, err := viewOf(q, entries[i])
-			if err != nil {
-				return err
-			}
-			resp.Conversations = append(resp.Conversations, view)
-		}
-		return nil
+	resp := &repopb.GetConversationsResponse{HasMore: more}
+	err = s.engine.ReadLists(ctx, func(q Conn) (err error) {
+		resp.Conversations, err = viewsOf(q, entries)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -190,7 +179,7 @@ func (s *Store) Unread(ctx context.Context, userID int64) (*repopb.GetUnreadResp
 	}
 	resp := &repopb.GetUnreadResponse{}
 	for i := range entries {
-		m, c := &entries[i].Member, &entries[i].Conversation
+		m, c := entries[i].Member, entries[i].Conversation
 		if n := m.unread(c); n > 0 {
 			resp.Total += n
 			resp.Conversations = append(resp.Conversations, &repopb.UnreadCount{ConversationId: c.ID, Unread: n, LastSeq: c.LastSeq, ReadSeq: m.ReadSeq})

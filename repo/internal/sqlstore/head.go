@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"cmp"
+
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -99,8 +101,28 @@ func (m *Member) unread(c *Conversation) int64 {
 	return (c.Total - m.ReadCount) - (m.sentIn(c) - m.ReadSent)
 }
 
-// Entry is one of a user's conversations with the user's row in it, both of one moment.
+// Entry is one of a user's conversations with the user's row in it, both of one moment. They may be shared: nobody
+// changes them.
 type Entry struct {
-	Member       Member
-	Conversation Conversation
+	Member       *Member
+	Conversation *Conversation
+}
+
+// Place is where a conversation stands in its members' lists: the one that was active last comes first.
+type Place struct{ Activity, ID int64 }
+
+// Compare is negative when p comes before other.
+func (p Place) Compare(other Place) int {
+	return cmp.Or(cmp.Compare(other.Activity, p.Activity), cmp.Compare(other.ID, p.ID))
+}
+
+// Place returns where the conversation stands now.
+func (c *Conversation) Place() Place { return Place{c.activity(), c.ID} }
+
+// activity is the time of a conversation's last event, of its birth before there is one.
+func (c *Conversation) activity() int64 {
+	if c.LastSeq == 0 {
+		return c.CreatedAt
+	}
+	return c.UpdatedAt
 }

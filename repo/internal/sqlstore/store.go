@@ -30,6 +30,10 @@ type Engine interface {
 	// Overview returns a user's conversations, in no order, as of one moment
 	// after the call's begin.
 	Overview(ctx context.Context, userID int64) ([]Entry, error)
+	// Page returns up to limit of a user's conversations in the order of their
+	// places, those behind a place, and whether there are more; the zero Place
+	// is the list's begin. It is Overview otherwise.
+	Page(ctx context.Context, userID int64, behind Place, limit int) (entries []Entry, more bool, err error)
 	// Head returns a conversation's state when the engine keeps it in memory, as of the last commit.
 	Head(conversationID int64) (Conversation, bool)
 	// Cursor returns a time up to which everything is committed and after

@@ -79,6 +79,19 @@ func (t *Tx) Query(sql string, each func(r Row) error, args ...any) error {
 	return t.c.Query(sql, each, args...)
 }
 
+// ExecEach runs a statement that writes for each set of arguments.
+func (t *Tx) ExecEach(sql string, sets [][]any) error {
+	if len(sets) > 0 {
+		t.writes++
+	}
+	return t.c.ExecEach(sql, sets)
+}
+
+// QueryEach runs a statement that reads for each set of arguments.
+func (t *Tx) QueryEach(sql string, sets [][]any, each func(i int, r Row) error) error {
+	return t.c.QueryEach(sql, sets, each)
+}
+
 // QueryInt returns the first column of the first row.
 func (t *Tx) QueryInt(sql string, args ...any) (int64, bool, error) {
 	return t.c.QueryInt(sql, args...)
