@@ -97,6 +97,26 @@ func TestSuspensionOfTwoRemovals(t *testing.T) {
 	})
 }
 
+// One user is removed from two groups at once: neither removal undoes the other's suspension.
+func TestSuspensionsOfTwoConversations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newOrderFixture(t, nil)
+		f.deliver(suspending(42, false, 7))
+		f.seqs(42, 1)
+		f.deliver(suspending(43, false, 7))
+		f.seqs(42, 2)
+		f.seqs(43, 1)
+		f.want(42)
+		f.want(43)
+		f.deliver(suspending(43, true, 7))
+		f.want(42)
+		f.want(43, 1)
+		f.deliver(suspending(42, true, 7))
+		f.want(42, 1, 2)
+	})
+}
+
 func TestSuspensionWithoutAnEndClosesTheSocket(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
