@@ -40,12 +40,7 @@ func (s *Store) CreateConversation(ctx context.Context, r *repopb.CreateConversa
 		if err := t.insertConversation(c); err != nil {
 			return err
 		}
-		for _, user := range []int64{low, high} {
-			if err := t.join(c, user, repopb.Role_ROLE_MEMBER); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.join(c, []int64{low, high}, asMember)
 	})
 	if err != nil {
 		return nil, err
@@ -163,7 +158,7 @@ func (s *Store) UpdateConversation(ctx context.Context, r *repopb.UpdateConversa
 		if r.Pinned != nil {
 			m.Pinned = r.GetPinned()
 		}
-		return t.saveMember(m)
+		return t.saveMembers(m)
 	})
 	if err != nil {
 		return nil, err

@@ -114,14 +114,14 @@ func (t *Tx) createGroup(r *repopb.CreateGroupRequest) (*repopb.CreateGroupRespo
 	if err != nil {
 		return nil, fmt.Errorf("insert group: %w", err)
 	}
-	for _, u := range users {
-		role := repopb.Role_ROLE_MEMBER
+	err = t.join(c, users, func(u int64) repopb.Role {
 		if u == owner {
-			role = repopb.Role_ROLE_OWNER
+			return repopb.Role_ROLE_OWNER
 		}
-		if err := t.join(c, u, role); err != nil {
-			return nil, err
-		}
+		return repopb.Role_ROLE_MEMBER
+	})
+	if err != nil {
+		return nil, err
 	}
 	change := g.change(repopb.Role_ROLE_OWNER, ev)
 	change.AddedUserIds, change.BecameLarge = users, c.Large
@@ -224,14 +224,20 @@ func (m *Member) roleNow() repopb.Role {
 
 // checkUsers answers Invalid for ids that no user has.
 func (t *Tx) checkUsers(field string, ids []int64) error {
-	for _, u := range ids {
-		_, found, err := t.QueryInt("SELECT 1 FROM users WHERE id = ?", u)
-		if err != nil {
-			return fmt.Errorf("read user: %w", err)
-		}
-		if !found {
-			return errs.InvalidField(field, "no such user: %s", id.Format(u))
-		}
+	sets := make([][]any, len(ids))
+	for i, u := range ids {
+		sets[i] = []any{u}
+	}
+	found := make([]bool, len(ids))
+	err := t.QueryEach("SELECT 1 FROM users WHERE id = ?", sets, func(i int, _ Row) error {
+		found[i] = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read users: %w", err)
+	}
+	if i := slices.Index(found, false); i >= 0 {
+		return errs.InvalidField(field, "no such user: %s", id.Format(ids[i]))
 	}
 	return nil
 }

@@ -66,14 +66,17 @@ func (t *Tx) approach(groupID, userID int64) (*group, error) {
 
 // strangers are those of the users who are not in the group.
 func (t *Tx) strangers(g *group, users []int64) ([]int64, error) {
+	keys := make([]MemberKey, len(users))
+	for i, u := range users {
+		keys[i] = MemberKey{g.conv.ID, u}
+	}
+	if err := t.loadMembers(keys...); err != nil {
+		return nil, err
+	}
 	var out []int64
-	for _, u := range users {
-		m, err := t.member(g.conv.ID, u)
-		if err != nil {
-			return nil, err
-		}
-		if !m.active() {
-			out = append(out, u)
+	for _, key := range keys {
+		if !t.members[key].active() {
+			out = append(out, key.UserID)
 		}
 	}
 	return out, nil
@@ -91,13 +94,11 @@ func (t *Tx) admit(g *group, actorID int64, role repopb.Role, users []int64) (*r
 	if err := t.append(g.conv, ev); err != nil {
 		return nil, err
 	}
-	for _, u := range users {
-		if err := t.join(g.conv, u, repopb.Role_ROLE_MEMBER); err != nil {
-			return nil, err
-		}
-		if err := t.forgetJoinRequest(g.conv.ID, u); err != nil {
-			return nil, err
-		}
+	if err := t.join(g.conv, users, asMember); err != nil {
+		return nil, err
+	}
+	if err := t.forgetJoinRequests(g.conv.ID, users...); err != nil {
+		return nil, err
 	}
 	g.memberCount += int32(len(users))
 	crossed := t.crosses(g)
@@ -190,7 +191,7 @@ func (t *Tx) setRole(g *group, actor, m *Member, role repopb.Role) (*repopb.Grou
 		return nil, err
 	}
 	m.Role = role
-	return g.change(actor.Role, ev), t.saveMember(m)
+	return g.change(actor.Role, ev), t.saveMembers(m)
 }
 
 // mute silences a member until a time; one that has passed lifts the mute.
@@ -211,5 +212,5 @@ func (t *Tx) mute(g *group, actor, m *Member, until int64) (*repopb.GroupChange,
 		return nil, err
 	}
 	m.MutedUntil = until
-	return g.change(actor.Role, ev), t.saveMember(m)
+	return g.change(actor.Role, ev), t.saveMembers(m)
 }

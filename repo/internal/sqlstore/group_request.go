@@ -34,9 +34,13 @@ func (s *Store) CreateJoinRequest(ctx context.Context, r *repopb.CreateJoinReque
 	})
 }
 
-func (t *Tx) forgetJoinRequest(groupID, userID int64) error {
-	if _, err := t.Exec("DELETE FROM join_requests WHERE group_id = ? AND user_id = ?", groupID, userID); err != nil {
-		return fmt.Errorf("delete join request: %w", err)
+func (t *Tx) forgetJoinRequests(groupID int64, users ...int64) error {
+	rows := make([][]any, len(users))
+	for i, u := range users {
+		rows[i] = []any{groupID, u}
+	}
+	if err := t.ExecEach("DELETE FROM join_requests WHERE group_id = ? AND user_id = ?", rows); err != nil {
+		return fmt.Errorf("delete join requests: %w", err)
 	}
 	return nil
 }
@@ -105,7 +109,7 @@ func (s *Store) DecideJoinRequest(ctx context.Context, r *repopb.DecideJoinReque
 			return nil, errs.New(errs.NotFound, "no such request")
 		}
 		if !r.GetApprove() {
-			return g.change(actor.Role, nil), t.forgetJoinRequest(r.GetGroupId(), r.GetUserId())
+			return g.change(actor.Role, nil), t.forgetJoinRequests(r.GetGroupId(), r.GetUserId())
 		}
 		return t.admit(g, actor.UserID, actor.Role, []int64{r.GetUserId()})
 	})

@@ -103,10 +103,7 @@ func (s *Store) TransferGroup(ctx context.Context, r *repopb.TransferGroupReques
 		actor.Role = repopb.Role_ROLE_ADMIN
 		heir.Role, heir.MutedUntil = repopb.Role_ROLE_OWNER, 0 // nobody could lift an owner's mute
 		g.ownerID = heir.UserID
-		if err := t.saveMember(actor); err != nil {
-			return nil, err
-		}
-		if err := t.saveMember(heir); err != nil {
+		if err := t.saveMembers(actor, heir); err != nil {
 			return nil, err
 		}
 		return g.change(actor.Role, ev), t.saveGroup(g)

@@ -10,17 +10,18 @@ import (
 // CreateJobs implements repo.Store.
 func (s *Store) CreateJobs(ctx context.Context, r *repopb.CreateJobsRequest) error {
 	return s.engine.Write(ctx, func(t *Tx) error {
-		for _, j := range r.GetJobs() {
+		rows := make([][]any, len(r.GetJobs()))
+		for i, j := range r.GetJobs() {
 			payload := j.GetPayload()
 			if payload == nil {
 				payload = []byte{}
 			}
-			_, err := t.Exec(`INSERT INTO jobs (kind, job_key, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (job_key) WHERE job_key <> '' AND dead = 0 DO NOTHING`,
-				j.GetKind(), j.GetKey(), payload, j.GetDueAt(), t.now)
-			if err != nil {
-				return fmt.Errorf("insert job: %w", err)
-			}
+			rows[i] = []any{j.GetKind(), j.GetKey(), payload, j.GetDueAt(), t.now}
+		}
+		err := t.ExecEach(`INSERT INTO jobs (kind, job_key, payload, due_at, created_at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (job_key) WHERE job_key <> '' AND dead = 0 DO NOTHING`, rows)
+		if err != nil {
+			return fmt.Errorf("insert jobs: %w", err)
 		}
 		if r.GetDoneOutboxId() == 0 {
 			return nil
@@ -57,11 +58,13 @@ func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*r
 		if err != nil {
 			return fmt.Errorf("read due jobs: %w", err)
 		}
-		for _, j := range out {
+		rows := make([][]any, len(out))
+		for i, j := range out {
 			j.Attempts++
-			if _, err := t.Exec("UPDATE jobs SET due_at = ?, attempts = ? WHERE id = ?", r.GetLeaseUntil(), j.GetAttempts(), j.GetId()); err != nil {
-				return fmt.Errorf("lease job: %w", err)
-			}
+			rows[i] = []any{r.GetLeaseUntil(), j.GetAttempts(), j.GetId()}
+		}
+		if err := t.ExecEach("UPDATE jobs SET due_at = ?, attempts = ? WHERE id = ?", rows); err != nil {
+			return fmt.Errorf("lease jobs: %w", err)
 		}
 		return nil
 	})
@@ -74,18 +77,27 @@ func (s *Store) ClaimJobs(ctx context.Context, r *repopb.ClaimJobsRequest) ([]*r
 // FinishJobs implements repo.Store. An outcome of a job that is gone or dead changes nothing.
 func (s *Store) FinishJobs(ctx context.Context, r *repopb.FinishJobsRequest) error {
 	return s.engine.Write(ctx, func(t *Tx) error {
+		var done, dead, again [][]any
 		for _, o := range r.GetOutcomes() {
-			var err error
 			switch {
 			case o.GetDone():
-				_, err = t.Exec("DELETE FROM jobs WHERE id = ? AND dead = 0", o.GetId())
+				done = append(done, []any{o.GetId()})
 			case o.GetDead():
-				_, err = t.Exec("UPDATE jobs SET dead = 1, last_error = ? WHERE id = ? AND dead = 0", o.GetError(), o.GetId())
+				dead = append(dead, []any{o.GetError(), o.GetId()})
 			default:
-				_, err = t.Exec("UPDATE jobs SET due_at = ?, last_error = ? WHERE id = ? AND dead = 0", o.GetDueAt(), o.GetError(), o.GetId())
+				again = append(again, []any{o.GetDueAt(), o.GetError(), o.GetId()})
 			}
-			if err != nil {
-				return fmt.Errorf("finish job: %w", err)
+		}
+		for _, of := range []struct {
+			sql  string
+			rows [][]any
+		}{
+			{"DELETE FROM jobs WHERE id = ? AND dead = 0", done},
+			{"UPDATE jobs SET dead = 1, last_error = ? WHERE id = ? AND dead = 0", dead},
+			{"UPDATE jobs SET due_at = ?, last_error = ? WHERE id = ? AND dead = 0", again},
+		} {
+			if err := t.ExecEach(of.sql, of.rows); err != nil {
+				return fmt.Errorf("finish jobs: %w", err)
 			}
 		}
 		return nil

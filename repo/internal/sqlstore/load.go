@@ -81,9 +81,11 @@ func ScanMember(r Row, i int) Member {
 	}
 }
 
+const memberQuery = "SELECT " + MemberColumns + " FROM members m WHERE m.conversation_id = ? AND m.user_id = ?"
+
 // LoadMember reads a user's row in a conversation.
 func LoadMember(q Conn, conversationID, userID int64) (m Member, found bool, err error) {
-	err = q.Query("SELECT "+MemberColumns+" FROM members m WHERE m.conversation_id = ? AND m.user_id = ?", func(r Row) error {
+	err = q.Query(memberQuery, func(r Row) error {
 		m, found = ScanMember(r, 0), true
 		return nil
 	}, conversationID, userID)

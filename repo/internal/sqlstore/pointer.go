@@ -42,7 +42,7 @@ func (s *Store) moveRead(ctx context.Context, r *repopb.UpdateMessageStatusReque
 		if resp.Seq = m.ReadSeq; !resp.GetMoved() {
 			return nil
 		}
-		return t.saveMember(m)
+		return t.saveMembers(m)
 	})
 	if err != nil {
 		return nil, err
@@ -57,17 +57,9 @@ func (s *Store) MarkDelivered(ctx context.Context, r *repopb.MarkDeliveredReques
 	})
 	var resp *repopb.MarkDeliveredResponse
 	err := s.engine.Write(ctx, func(t *Tx) error {
-		resp = &repopb.MarkDeliveredResponse{}
-		for _, p := range pointers {
-			moved, err := t.markDelivered(p)
-			if err != nil {
-				return err
-			}
-			if moved != nil {
-				resp.Moved = append(resp.Moved, moved)
-			}
-		}
-		return nil
+		moved, err := t.markDelivered(pointers)
+		resp = &repopb.MarkDeliveredResponse{Moved: moved}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -75,28 +67,31 @@ func (s *Store) MarkDelivered(ctx context.Context, r *repopb.MarkDeliveredReques
 	return resp, nil
 }
 
-// markDelivered moves one pointer; nil when it does not move.
-func (t *Tx) markDelivered(p *repopb.DeliveredPointer) (*repopb.DeliveredPointer, error) {
-	c, err := t.conversation(p.GetConversationId())
-	if err != nil {
-		return nil, fmt.Errorf("read conversation: %w", err)
+// markDelivered moves pointers of one-to-ones and returns those that moved.
+func (t *Tx) markDelivered(pointers []*repopb.DeliveredPointer) (out []*repopb.DeliveredPointer, err error) {
+	ids, keys := make([]int64, len(pointers)), make([]MemberKey, len(pointers))
+	for i, p := range pointers {
+		ids[i], keys[i] = p.GetConversationId(), MemberKey{p.GetConversationId(), p.GetUserId()}
 	}
-	if c == nil || c.Kind != repopb.ConversationType_CONVERSATION_TYPE_SINGLE {
-		return nil, nil
-	}
-	m, err := t.member(c.ID, p.GetUserId())
-	if err != nil {
-		return nil, fmt.Errorf("read member: %w", err)
-	}
-	seq := min(p.GetSeq(), c.LastSeq)
-	if !m.active() || seq <= m.DeliveredSeq {
-		return nil, nil
-	}
-	m.DeliveredSeq = seq
-	if err := t.saveMember(m); err != nil {
+	if err := t.loadConversations(ids...); err != nil {
 		return nil, err
 	}
-	return &repopb.DeliveredPointer{ConversationId: c.ID, UserId: m.UserID, Seq: seq, PeerId: c.peerOf(m.UserID)}, nil
+	if err := t.loadMembers(keys...); err != nil {
+		return nil, err
+	}
+	var moved []*Member
+	for i, p := range pointers {
+		c, m := t.convs[ids[i]], t.members[keys[i]]
+		if c == nil || c.Kind != repopb.ConversationType_CONVERSATION_TYPE_SINGLE || !m.active() {
+			continue
+		}
+		if seq := min(p.GetSeq(), c.LastSeq); seq > m.DeliveredSeq {
+			m.DeliveredSeq = seq
+			moved = append(moved, m)
+			out = append(out, &repopb.DeliveredPointer{ConversationId: c.ID, UserId: m.UserID, Seq: seq, PeerId: c.peerOf(m.UserID)})
+		}
+	}
+	return out, t.saveMembers(moved...)
 }
 
 // markRead notes how many messages lie up to seq, in all and of the member itself.

@@ -264,11 +264,12 @@ func (s *Store) SetPassword(ctx context.Context, r *repopb.SetPasswordRequest) (
 // TouchSessions implements repo.Store.
 func (s *Store) TouchSessions(ctx context.Context, r *repopb.TouchSessionsRequest) error {
 	return s.engine.Write(ctx, func(t *Tx) error {
+		var rows [][]any
 		for _, id := range slices.Sorted(slices.Values(r.GetSessionIds())) { // in the order of every other batch
-			_, err := t.Exec("UPDATE sessions SET last_seen_at = ?1 WHERE id = ?2 AND last_seen_at < ?1", r.GetLastSeenAt(), id)
-			if err != nil {
-				return fmt.Errorf("touch session: %w", err)
-			}
+			rows = append(rows, []any{r.GetLastSeenAt(), id})
+		}
+		if err := t.ExecEach("UPDATE sessions SET last_seen_at = ?1 WHERE id = ?2 AND last_seen_at < ?1", rows); err != nil {
+			return fmt.Errorf("touch sessions: %w", err)
 		}
 		return nil
 	})

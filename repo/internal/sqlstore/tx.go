@@ -144,19 +144,10 @@ func (t *Tx) conversation(id int64) (*Conversation, error) {
 	if c, ok := t.convs[id]; ok {
 		return c, nil
 	}
-	v, ok := t.back.Conversation(id)
-	if !ok {
-		err := t.lockRow("conversations", id)
-		if err != nil {
-			return nil, err
-		}
-		if v, ok, err = LoadConversation(t.c, id); err != nil || !ok {
-			return nil, err
-		}
+	if err := t.loadConversations(id); err != nil {
+		return nil, err
 	}
-	t.now = max(t.now, v.UpdatedAt) // another process's clock may have been ahead
-	t.convs[id] = &v
-	return &v, nil
+	return t.convs[id], nil
 }
 
 // insertConversation stores a new conversation.
@@ -182,66 +173,47 @@ func (t *Tx) saveConversation(c *Conversation) error {
 }
 
 // member returns a user's row in a conversation, also of one who left; nil for
-// who never was in it. The caller may change it, saving it with saveMember.
+// who never was in it. The caller may change it, saving it with saveMembers.
 func (t *Tx) member(conversationID, userID int64) (*Member, error) {
 	key := MemberKey{conversationID, userID}
 	if m, ok := t.members[key]; ok {
 		return m, nil
 	}
-	v, ok := t.back.Member(key)
-	if !ok {
-		var err error
-		if v, ok, err = LoadMember(t.c, conversationID, userID); err != nil || !ok {
-			return nil, err
-		}
-		t.back.KeepMember(v) // committed: a transaction's own rows are in t.members
+	if err := t.loadMembers(key); err != nil {
+		return nil, err
 	}
-	t.members[key] = &v
-	return &v, nil
+	return t.members[key], nil
 }
 
-// saveMember inserts or replaces a member's row. The conversation must have
-// been asked for before, so that its pointers follow.
-func (t *Tx) saveMember(m *Member) error {
-	_, err := t.Exec(`INSERT INTO members (conversation_id, user_id, role, muted_until, joined_at, joined_seq, left_at, left_seq, sent,
-			read_seq, read_count, read_sent, read_at, delivered_seq, silent, pinned)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.Role, muted_until = excluded.muted_until,
-			joined_at = excluded.joined_at, joined_seq = excluded.joined_seq, left_at = excluded.left_at, left_seq = excluded.left_seq,
-			sent = excluded.Sent, read_seq = excluded.read_seq, read_count = excluded.read_count, read_sent = excluded.read_sent,
-			read_at = excluded.read_at, delivered_seq = excluded.delivered_seq, silent = excluded.Silent, pinned = excluded.Pinned`,
-		m.ConversationID, m.UserID, int64(m.Role), m.MutedUntil, m.JoinedAt, m.JoinedSeq, m.LeftAt, m.LeftSeq, m.Sent,
-		m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt, m.DeliveredSeq, m.Silent, m.Pinned)
-	if err != nil {
-		return fmt.Errorf("save member: %w", err)
-	}
-	t.members[m.Key()] = m
-	t.changed = append(t.changed, m)
-	if c, ok := t.convs[m.ConversationID]; ok {
-		c.setPointers(m)
-	}
-	return nil
-}
-
-// join makes a user a member who has read everything up to now; append the
+// join makes users members who have read everything up to now; append the
 // event that tells of it first. It also serves who comes back.
-func (t *Tx) join(c *Conversation, userID int64, role repopb.Role) error {
-	m, err := t.member(c.ID, userID)
-	if err != nil {
+func (t *Tx) join(c *Conversation, users []int64, role func(userID int64) repopb.Role) error {
+	keys := make([]MemberKey, len(users))
+	for i, u := range users {
+		keys[i] = MemberKey{c.ID, u}
+	}
+	if err := t.loadMembers(keys...); err != nil {
 		return err
 	}
-	if m == nil {
-		m = &Member{ConversationID: c.ID, UserID: userID}
+	members := make([]*Member, len(users))
+	for i, key := range keys {
+		m := t.members[key]
+		if m == nil {
+			m = &Member{ConversationID: c.ID, UserID: key.UserID}
+		}
+		m.Role, m.JoinedAt, m.JoinedSeq = role(m.UserID), t.now, c.LastSeq
+		m.LeftAt, m.LeftSeq = 0, 0 // a mute stays: leaving and coming back does not lift it
+		m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = c.LastSeq, c.Total, m.Sent, t.now
+		m.DeliveredSeq = c.LastSeq
+		members[i] = m
 	}
-	m.Role, m.JoinedAt, m.JoinedSeq = role, t.now, c.LastSeq
-	m.LeftAt, m.LeftSeq = 0, 0 // a mute stays: leaving and coming back does not lift it
-	m.ReadSeq, m.ReadCount, m.ReadSent, m.ReadAt = c.LastSeq, c.Total, m.Sent, t.now
-	m.DeliveredSeq = c.LastSeq
-	return t.saveMember(m)
+	return t.saveMembers(members...)
 }
+
+func asMember(int64) repopb.Role { return repopb.Role_ROLE_MEMBER }
 
 // leave ends a membership; append the event that tells of it first.
 func (t *Tx) leave(c *Conversation, m *Member) error {
 	m.LeftAt, m.LeftSeq = t.now, c.LastSeq
-	return t.saveMember(m)
+	return t.saveMembers(m)
 }

@@ -127,14 +127,16 @@ func (s *Store) CreateInvitation(ctx context.Context, r *repopb.CreateInvitation
 func (s *Store) Users(ctx context.Context, ids []int64) (map[int64]*repopb.User, error) {
 	users := make(map[int64]*repopb.User, len(ids))
 	err := s.engine.Read(ctx, func(q Conn) error {
-		for _, v := range ids {
-			err := q.Query("SELECT "+userColumns+" FROM users WHERE id = ?", func(r Row) error {
-				users[v] = scanUser(r)
-				return nil
-			}, v)
-			if err != nil {
-				return fmt.Errorf("read user: %w", err)
-			}
+		sets := make([][]any, len(ids))
+		for i, v := range ids {
+			sets[i] = []any{v}
+		}
+		err := q.QueryEach("SELECT "+userColumns+" FROM users WHERE id = ?", sets, func(i int, r Row) error {
+			users[ids[i]] = scanUser(r)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read users: %w", err)
 		}
 		return nil
 	})
