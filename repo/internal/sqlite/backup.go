@@ -26,7 +26,8 @@ func (s *Store) Backup(ctx context.Context, r *repopb.BackupRequest) (*repopb.Ba
 	if _, err := os.Lstat(path); err == nil {
 		return nil, errs.New(errs.Conflict, "%s exists already", path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".gochat-backup-*") // 0600
+	removeLeftCopies(filepath.Dir(path))
+	f, err := createCopy(filepath.Dir(path))
 	if err != nil {
 		return nil, errs.InvalidField("path", "no file can be made there: %v", errors.Unwrap(err))
 	}
