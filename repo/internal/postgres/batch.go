@@ -161,7 +161,7 @@ func (s *Store) storeBatch(batch []*batchRequest) error {
 		})
 	})
 	if err == nil {
-		s.m.commit(len(batch), messages, time.Since(start))
+		s.commits.Commit(len(batch), messages, time.Since(start))
 	}
 	return err
 }

@@ -50,6 +50,7 @@ type Store struct {
 	replica *pgxpool.Pool // nil: none
 	clock   clock
 	m       *metrics
+	commits *sqlstore.CommitMetrics
 	batches *batcher
 	closing sync.Once
 
@@ -78,7 +79,7 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	}
 	s.Store = sqlstore.New(s)
 	s.batches = startBatcher(s)
-	s.m.observeQueue(reg, s.batches.queue)
+	s.commits = sqlstore.NewCommitMetrics(reg, func() int { return len(s.batches.queue) })
 	return s, nil
 }
 

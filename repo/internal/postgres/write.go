@@ -35,7 +35,7 @@ func (s *Store) Write(ctx context.Context, fn func(t *sqlstore.Tx) error) error 
 		return s.transaction(ctx, nil, func(x *transaction) error { return fn(x.tx) })
 	})
 	if err == nil {
-		s.m.commit(1, 0, time.Since(start))
+		s.commits.Commit(1, 0, time.Since(start))
 	}
 	return err
 }

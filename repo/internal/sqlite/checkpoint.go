@@ -21,7 +21,7 @@ const (
 type checkpointer struct {
 	c    *conn
 	log  *slog.Logger
-	m    *metrics
+	m    *checkpointMetrics
 	wake chan struct{}
 	done chan struct{}
 
@@ -30,7 +30,7 @@ type checkpointer struct {
 	written int64 // the writer's own: pages written by the time of the last wake
 }
 
-func startCheckpointer(path string, log *slog.Logger, m *metrics) (*checkpointer, error) {
+func startCheckpointer(path string, log *slog.Logger, m *checkpointMetrics) (*checkpointer, error) {
 	c, err := openConn(path, false)
 	if err != nil {
 		return nil, err
@@ -85,7 +85,7 @@ func (k *checkpointer) checkpoint(c *conn) (pages int64) {
 		k.log.Warn("checkpointing the write-ahead log", "error", err)
 		return 0
 	}
-	k.m.checkpoints.Observe(time.Since(start).Seconds())
-	k.m.walPages.Set(float64(pages))
+	k.m.seconds.Observe(time.Since(start).Seconds())
+	k.m.pages.Set(float64(pages))
 	return pages
 }

@@ -67,7 +67,6 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	}
 	s := &Store{opt: opt, log: log, state: newState(opt.MaxCachedHeads, opt.MaxCachedLists)}
 	s.Store = sqlstore.New(s)
-	m := newMetrics(reg)
 	_, _ = driver.Fdatasync(true) // as durable as fsync, without the file's times; an error says that there is only fsync
 	wc, err := openWriter(opt.Path)
 	if err != nil {
@@ -99,13 +98,13 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 		}
 		s.readers <- rc
 	}
-	s.ckpt, err = startCheckpointer(opt.Path, log, m)
+	s.ckpt, err = startCheckpointer(opt.Path, log, newCheckpointMetrics(reg))
 	if err != nil {
 		s.closeReaders()
 		wc.close()
 		return nil, catalogued(fmt.Errorf("open the checkpointing connection: %w", err))
 	}
-	s.w = startWriter(s, wc, m)
+	s.w = startWriter(s, wc, reg)
 	return s, nil
 }
 

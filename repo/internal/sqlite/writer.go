@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 )
@@ -23,7 +25,7 @@ var errClosed = errs.New(errs.Unavailable, "the store is closed")
 type writer struct {
 	s     *Store
 	c     *conn
-	m     *metrics
+	m     *sqlstore.CommitMetrics
 	queue chan *request
 	done  chan struct{}
 
@@ -48,12 +50,12 @@ const (
 	requestCanceled
 )
 
-func startWriter(s *Store, c *conn, m *metrics) *writer {
+func startWriter(s *Store, c *conn, reg prometheus.Registerer) *writer {
 	w := &writer{
-		s: s, c: c, m: m, queue: make(chan *request, s.opt.QueueSize), done: make(chan struct{}),
+		s: s, c: c, queue: make(chan *request, s.opt.QueueSize), done: make(chan struct{}),
 		members: map[sqlstore.MemberKey]sqlstore.Member{},
 	}
-	m.observeQueue(func() float64 { return float64(len(w.queue)) })
+	w.m = sqlstore.NewCommitMetrics(reg, func() int { return len(w.queue) })
 	go w.run()
 	return w
 }
@@ -178,7 +180,7 @@ func (w *writer) attempt(batch []*request) (again []*request) {
 		return nil
 	}
 	committed = true
-	w.m.commit(len(batch), t.Messages(), time.Since(start))
+	w.m.Commit(len(batch), t.Messages(), time.Since(start))
 	return nil
 }
 
