@@ -15,7 +15,8 @@ import (
 
 // BenchmarkCreateMessages stores batches of messages of about 100 bytes over 100 one-to-one conversations from a few
 // callers at a time, beside a bare loop that sends the same rows in the same batches: the rate of the store must be
-// 70 % of the loop's or more.
+// 70 % of the loop's or more. A second loop also locks the rows of the conversations, in which writers of one
+// conversation wait for each other as they must to number its messages.
 func BenchmarkCreateMessages(b *testing.B) {
 	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {500, 2}} {
 		b.Run(fmt.Sprintf("%dx%d", bench.size, bench.callers), func(b *testing.B) {
@@ -61,17 +62,20 @@ func BenchmarkCreateMessages(b *testing.B) {
 				return err
 			}, "store")
 			b.StopTimer()
-			bare := bareLoop(b, s, bench.callers, bench.size)
-			floor := run(bare, "bare")
+			floor := run(bareLoop(b, s, bench.callers, bench.size, 1, false), "bare")
+			locked := run(bareLoop(b, s, bench.callers, bench.size, 2, true), "locked")
 			b.ReportMetric(stored, "rows/s")
 			b.ReportMetric(floor, "bare-rows/s")
+			b.ReportMetric(locked, "locked-rows/s")
 			b.ReportMetric(100*stored/floor, "%")
+			b.ReportMetric(100*stored/locked, "%-of-locked")
 		})
 	}
 }
 
-// bareLoop returns what inserts a batch with pgx alone: one connection a caller, one statement a batch, committed by itself.
-func bareLoop(b *testing.B, s *Store, callers, size int) func(caller, n int, messages []*repopb.NewMessage) error {
+// bareLoop returns what inserts a batch with pgx alone, in one round trip on one connection a caller: a statement that
+// commits by itself, or a transaction that first locks the conversations. Each loop takes a range of seqs of its own.
+func bareLoop(b *testing.B, s *Store, callers, size int, seqs int64, locks bool) func(caller, n int, messages []*repopb.NewMessage) error {
 	b.Helper()
 	conns := make([]*pgx.Conn, callers)
 	for i := range conns {
@@ -80,14 +84,22 @@ func bareLoop(b *testing.B, s *Store, callers, size int) func(caller, n int, mes
 	return func(caller, n int, messages []*repopb.NewMessage) error {
 		var r messageRows
 		for i, m := range messages {
-			r.conversations, r.seqs = append(r.conversations, m.GetConversationId()), append(r.seqs, 1_000_000_000+int64(n*size+i))
+			r.conversations, r.seqs = append(r.conversations, m.GetConversationId()), append(r.seqs, seqs*1_000_000_000+int64(n*size+i))
 			r.users, r.times = append(r.users, m.GetSenderId()), append(r.times, 1)
 			r.counts, r.sents = append(r.counts, 1), append(r.sents, 1)
 			r.types, r.contents, r.keys = append(r.types, m.GetMessageType()), append(r.contents, m.GetContent()), append(r.keys, m.GetClientMsgId())
 			r.echoes, r.hashes = append(r.echoes, 0), append(r.hashes, 1)
 		}
-		_, err := conns[caller].Exec(b.Context(), insertMessages, r.args()...)
-		return err
+		if !locks {
+			_, err := conns[caller].Exec(b.Context(), insertMessages, r.args()...)
+			return err
+		}
+		var p pgx.Batch
+		p.Queue("BEGIN")
+		p.Queue(lockConversations, r.conversations)
+		p.Queue(insertMessages, r.args()...)
+		p.Queue("COMMIT")
+		return conns[caller].SendBatch(b.Context(), &p).Close()
 	}
 }
 
