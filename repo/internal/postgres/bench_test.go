@@ -3,12 +3,14 @@ package postgres
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gochat-im/gochat/repo/repopb"
 )
@@ -140,4 +142,46 @@ func fillMessages(b *testing.B, s *Store, messages, conversations int) int64 {
 		}
 	}
 	return first
+}
+
+// BenchmarkConversationList reads the first page of the list of a user with 5,000 conversations.
+func BenchmarkConversationList(b *testing.B) {
+	s := openTest(b)
+	const me, conversations = int64(2), 5000
+	addPair(b, s, 1)
+	var made errgroup.Group
+	made.SetLimit(8)
+	for n := range int64(conversations) {
+		made.Go(func() error {
+			peer := 10 + n
+			_, err := s.CreateUser(b.Context(), &repopb.CreateUserRequest{User: &repopb.User{
+				Id: peer, Username: fmt.Sprint("peer", n), Nickname: "n", Status: repopb.UserStatus_USER_STATUS_ACTIVE,
+			}})
+			if err != nil {
+				return err
+			}
+			c, err := s.CreateConversation(b.Context(), &repopb.CreateConversationRequest{UserId: me, PeerId: peer})
+			if err != nil {
+				return err
+			}
+			message := text(c.GetConversation().GetConversation().GetId(), me, fmt.Sprint(n), "hello")
+			_, err = s.CreateMessages(b.Context(), &repopb.CreateMessagesRequest{Messages: []*repopb.NewMessage{message}})
+			return err
+		})
+	}
+	if err := made.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		r, err := s.Conversations(b.Context(), &repopb.GetConversationsRequest{UserId: me, Limit: 50})
+		if err != nil || len(r.GetConversations()) != 50 || !r.GetHasMore() {
+			b.Fatal(r, err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
