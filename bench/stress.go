@@ -75,6 +75,9 @@ type stressRun struct {
 	lots    atomic.Int64
 	kills   int
 
+	settling chan struct{} // closed when slow devices are slow no more
+	settled  time.Duration
+
 	mu      sync.Mutex // guards failure
 	failure error
 	abort   context.CancelFunc
@@ -154,9 +157,10 @@ func (o stressOptions) exercise(ctx context.Context, w *world, r *report) error 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	run := &stressRun{
-		stressOptions: o, w: w, began: time.Now(), abort: cancel,
-		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * o.Clients}}, slow: slowClient(),
+		stressOptions: o, w: w, began: time.Now(), abort: cancel, settling: make(chan struct{}),
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 2 * o.Clients}},
 	}
+	run.slow = run.slowClient()
 	defer run.http.CloseIdleConnections()
 	defer run.slow.CloseIdleConnections()
 	defer run.closeAll()
@@ -274,5 +278,6 @@ func (run *stressRun) tell(ctx context.Context, r *report, record *check.Record)
 	r.add("entries seen on sockets", float64(len(record.Frames)), "")
 	r.add("connections", float64(run.connections()), "")
 	r.add("kills", float64(run.kills), "")
+	r.add("settled after", run.settled.Seconds(), "s")
 	r.add("violations", 0, "")
 }

@@ -20,11 +20,17 @@ const (
 // settle waits until every client has caught up with the conversations that it
 // is a member of. That one does not is for the checker to say, which knows more.
 func (run *stressRun) settle(ctx context.Context) error {
+	began := time.Now()
+	close(run.settling)
+	defer func() { run.settled = time.Since(began) }()
 	return each(ctx, len(run.clients), func(ctx context.Context, i int) error {
 		c := run.clients[i]
 		for _, d := range c.devices() {
 			for d.over() && run.failed() == nil && ctx.Err() == nil {
 				c.revive(ctx, d)
+			}
+			if d.http == run.slow {
+				d.session.Reconnect()
 			}
 		}
 		conversations, err := c.conversations(ctx)
@@ -43,6 +49,15 @@ func (run *stressRun) settle(ctx context.Context) error {
 		})
 		return run.failed()
 	})
+}
+
+func (run *stressRun) settles() bool {
+	select {
+	case <-run.settling:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *stressClient) conversations(ctx context.Context) ([]gochat.Conversation, error) {

@@ -48,12 +48,13 @@ const (
 	endTimeout = 10 * time.Second
 )
 
-// slowClient is an HTTP client whose sockets take little that is not read.
-func slowClient() *http.Client {
+// slowClient is an HTTP client whose sockets take little that is not read, until
+// the run settles.
+func (run *stressRun) slowClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
-		if tcp, ok := conn.(*net.TCPConn); ok {
+		if tcp, ok := conn.(*net.TCPConn); ok && !run.settles() {
 			_ = tcp.SetReadBuffer(4 << 10)
 		}
 		return conn, err
@@ -160,7 +161,10 @@ func (d *device) drain(session *gochat.Session, drained chan struct{}) {
 	for {
 		select {
 		case pause := <-d.pause:
-			time.Sleep(pause)
+			select {
+			case <-time.After(pause):
+			case <-d.client.run.settling:
+			}
 		case e, ok := <-session.Events():
 			if !ok {
 				d.ended(session.Err())
