@@ -108,7 +108,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	h.c.nc = nc
 	if sc, ok := nc.(syscall.Conn); ok {
-		h.c.raw, _ = sc.SyscallConn()
+		if h.c.raw, _ = sc.SyscallConn(); h.c.raw != nil {
+			limitUnsent(h.c.raw, h.c.hub.cfg.WebSocket.QueueSoftBytes)
+		}
 	}
 	s := (*socket)(h.c)
 	h.reader = bufio.NewReaderSize(s, readBuffer)

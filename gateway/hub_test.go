@@ -61,10 +61,12 @@ func TestDisconnectPurgesTheQueue(t *testing.T) {
 // Who does not read gets nothing of what the system had taken for it already, once its time to close is over.
 func TestDisconnectPurgesTheSendBuffer(t *testing.T) {
 	t.Parallel()
-	h := start(t, func(c *Config) { c.WebSocket.WriteTimeout = patience })
+	h := start(t, func(c *Config) {
+		c.WebSocket.QueueSoftBytes, c.WebSocket.QueueBodyBytes, c.WebSocket.QueueMaxBytes = 1<<20, 1<<20, 2<<20
+		c.WebSocket.WriteTimeout = patience
+	})
 	nc := stalled(t, h, 7)
 	c := h.hub.ofUser(7)[0]
-	_ = c.nc.(*net.TCPConn).SetWriteBuffer(1 << 20)
 	for seq := int64(1); seq <= 50; seq++ {
 		h.deliver(big(42, seq, 7))
 	}
@@ -215,7 +217,6 @@ func stalled(t *testing.T, h *harness, user int) net.Conn {
 	}
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	_ = nc.(*net.TCPConn).SetReadBuffer(4096)
-	_ = h.hub.ofUser(int64(user))[0].nc.(*net.TCPConn).SetWriteBuffer(4096)
 	t.Cleanup(func() { nc.Close() })
 	return nc
 }
