@@ -164,8 +164,6 @@ func (s *sender) receive(refusals *refusals) {
 			s.refused++
 			s.inFlight--
 			s.mu.Unlock()
-		default:
-			continue
 		}
 		if !s.conn.Buffered() { // answer a batch of acks with a batch of messages
 			s.room.Signal()
