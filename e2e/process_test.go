@@ -150,6 +150,7 @@ func (p *process) stop() {
 
 // environment is this process's without the variables that are its own: the server would take them for settings.
 func environment() []string {
+	inputs()
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOCHAT_") })
 }
 
