@@ -177,20 +177,29 @@ func (p *partition) request(ctx context.Context, offset int64) (batch []fetched,
 		if err != nil {
 			return nil, offset, fmt.Errorf("read records: %w", err)
 		}
-		if r.Offset < offset { // of a stored batch that began before
-			continue
-		}
 		f := fetched{offset: r.Offset, at: r.Time, headers: r.Headers}
-		if f.key, err = kafka.ReadAll(r.Key); err == nil {
-			f.value, err = kafka.ReadAll(r.Value)
+		if f.key, err = readBytes(r.Key); err == nil {
+			f.value, err = readBytes(r.Value)
 		}
 		if err != nil {
 			return nil, offset, fmt.Errorf("read records: %w", err)
 		}
-		batch, next = append(batch, f), r.Offset+1
+		if r.Offset >= offset { // not of a stored batch that began before
+			batch, next = append(batch, f), r.Offset+1
+		}
 	}
 	p.saw(batch, answer.HighWatermark)
 	return batch, next, nil
+}
+
+// readBytes copies a key or value and gives the library's page below it back,
+// which has 64 KiB however little was stored at once.
+func readBytes(b kafka.Bytes) ([]byte, error) {
+	if b == nil {
+		return nil, nil
+	}
+	defer b.Close()
+	return kafka.ReadAll(b)
 }
 
 func (p *partition) saw(batch []fetched, end int64) {
