@@ -4,7 +4,7 @@ TOOLS   := bin/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TEST_TIMEOUT ?= 12m
 
-.PHONY: run build test check generate fmt fuzz bench deps services clean
+.PHONY: run build test check generate fmt fuzz bench figures deps services clean
 
 run: build ## build the server and start it on :8080 with the data in ./data
 	./bin/gochat serve
@@ -39,6 +39,9 @@ bench: build ## the figures of docs/benchmarks.md
 	./bin/gochat bench send --floor
 	./bin/gochat bench fanout --floor
 	./bin/gochat bench history --floor
+
+figures: services ## the figures of deployments on PostgreSQL, Kafka and Redis in docs/benchmarks.md
+	$(GO) test -run '^$$' -bench BenchmarkDeployment -benchtime 1x -timeout 20m ./e2e
 
 deps: services $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## install what the tests start, build what check and generate need
 

@@ -21,7 +21,7 @@ import (
 
 // options are the flags that every measurement has.
 type options struct {
-	URL   string
+	URLs  []string
 	JSON  bool
 	Floor bool
 }
@@ -37,13 +37,14 @@ func Command() *cobra.Command {
 Without --url each measurement starts a server of its own on a free port with a
 temporary data folder, and also tells what that server used of processor and
 memory. With --url it works against a server that runs: accounts are registered
-through the API, so registration must be open. The default limits are made for
-people and end such a run early: raise those that docs/benchmarks.md names.`,
+through the API, so registration must be open; with several the connections are
+spread over them. The default limits are made for people and end such a run
+early: raise those that docs/benchmarks.md names.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&o.URL, "url", "", "base `URL` of a server that runs, instead of starting one")
+	flags.StringSliceVar(&o.URLs, "url", nil, "base `URL`s of a deployment that runs, comma-separated or repeated, instead of starting a server")
 	flags.BoolVar(&o.JSON, "json", false, "print JSON instead of a table")
 	cmd.AddCommand(
 		idleCommand(&o), sendCommand(&o), fanoutCommand(&o), historyCommand(&o), stressCommand(&o),

@@ -10,11 +10,12 @@ import (
 )
 
 // dialAll opens a connection for each account, a few at a time, each ready once
-// it has been greeted.
+// it has been greeted. Of several servers neighbours get different ones, and the
+// pairs 0 and 1, 2 and 3 … the same ones in turn the other way round.
 func (w *world) dialAll(ctx context.Context, accounts []account, bufferSize int) ([]*rawws.Conn, error) {
 	conns := make([]*rawws.Conn, len(accounts))
 	err := each(ctx, len(accounts), func(ctx context.Context, i int) error {
-		conn, err := dial(ctx, w.host, accounts[i].Token, bufferSize)
+		conn, err := dial(ctx, w.hosts[(i+i/len(w.hosts))%len(w.hosts)], accounts[i].Token, bufferSize)
 		conns[i] = conn
 		return err
 	})

@@ -45,6 +45,7 @@ type crowd struct {
 	receivers []*receiver
 	total     counter // deliveries, added up in batches
 	paced     bool
+	from      int64 // unix nanoseconds: what was sent before has no latency
 	completed completions
 }
 
@@ -80,10 +81,11 @@ func (c *crowd) receive(r *receiver) {
 		r.seen.see(seq)
 		if c.paced || n%sampleEvery == 0 {
 			stamp, _ := rawws.Number(data, keyContent)
-			now := time.Now().UnixNano()
-			r.latency.Add(time.Duration(now - stamp))
-			if c.paced {
-				c.completed.delivered(seq, time.Duration(now-stamp))
+			if now := time.Now().UnixNano(); stamp >= c.from {
+				r.latency.Add(time.Duration(now - stamp))
+				if c.paced {
+					c.completed.delivered(seq, time.Duration(now-stamp))
+				}
 			}
 		}
 		batch++
@@ -137,15 +139,16 @@ func (o fanoutOptions) measureFanout(ctx context.Context, w *world, r *report) e
 	defer closeAll(receiving)
 
 	senders := make([]*sender, o.Senders)
+	from := o.measuredFrom()
 	for i, conn := range sending {
-		senders[i] = o.sender(conn, w.Groups[0])
+		senders[i] = o.sender(conn, w.Groups[0], from)
 	}
-	return o.drive(ctx, w.server, r, senders, receiving)
+	return o.drive(ctx, w.server, r, senders, receiving, from)
 }
 
 // drive sends on some connections, receives on the others, and tells what came.
-func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders []*sender, receiving []*rawws.Conn) error {
-	c := &crowd{paced: o.Rate > 0}
+func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders []*sender, receiving []*rawws.Conn, from int64) error {
+	c := &crowd{paced: o.Rate > 0, from: from}
 	var refused refusals
 	var readers sync.WaitGroup
 	for _, conn := range receiving {
@@ -157,13 +160,11 @@ func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders 
 		one.admit = func() bool { return o.ahead(senders, c) < o.Ahead }
 		readers.Go(func() { one.receive(&refused) })
 	}
-	before, err := s.usage()
+	m, err := o.meter(s, c.total.Load)
 	if err != nil {
 		return err
 	}
-	mineBefore := ownCPU()
-	began := time.Now()
-	sendErr := o.send(ctx, senders)
+	sendErr := o.send(ctx, senders, m.begin)
 	waitUntil(ctx, 30*time.Second, func() bool {
 		for _, one := range senders {
 			if !one.answered() {
@@ -172,18 +173,16 @@ func (o fanoutOptions) drive(ctx context.Context, s *server, r *report, senders 
 		}
 		return c.total.Load() >= acknowledged(senders)*int64(len(receiving))
 	})
-	took := time.Since(began)
-	mine := ownCPU() - mineBefore
-	after, err := s.usage()
+	m.end()
 	for _, one := range senders {
 		one.conn.Close()
 	}
 	closeAll(receiving)
 	readers.Wait()
-	if err = errors.Join(sendErr, err, refused.err()); err != nil {
+	if err := errors.Join(sendErr, m.err, refused.err()); err != nil {
 		return err
 	}
-	return o.tell(r, senders, c, took, after.CPU-before.CPU, mine)
+	return o.tell(r, senders, c, m)
 }
 
 // ahead is how many messages the deliveries are behind, on average.
@@ -205,7 +204,7 @@ func acknowledged(senders []*sender) int64 {
 	return n
 }
 
-func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, took, cpu, mine time.Duration) error {
+func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, m *meter) error {
 	var last, unanswered int64
 	var acks, deliveries, slowest latency.Histogram
 	first := int64(0)
@@ -235,7 +234,8 @@ func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, took, cpu, m
 	}
 	r.add("messages", float64(acked), "")
 	r.add("deliveries", float64(delivered), "")
-	r.add("deliveries a second", float64(delivered)/took.Seconds(), "/s")
+	_, speed := m.done()
+	r.add("deliveries a second", speed, "/s")
 	r.latencies("send to ack", &acks)
 	r.latencies("send to delivery", &deliveries)
 	if c.paced {
@@ -246,13 +246,7 @@ func (o fanoutOptions) tell(r *report, senders []*sender, c *crowd, took, cpu, m
 		}
 		r.latencies("send to last delivery", &slowest)
 	}
-	if delivered > 0 {
-		if cpu > 0 {
-			r.add("server CPU a delivery", float64(cpu.Nanoseconds())/float64(delivered)/1000, "µs")
-			r.add("server CPU", 100*cpu.Seconds()/took.Seconds(), "%")
-		}
-		r.add("client CPU a delivery", float64(mine.Nanoseconds())/float64(delivered)/1000, "µs")
-	}
+	m.tell(r, "delivery")
 	r.add("unanswered", float64(unanswered), "")
 	r.add("lost", float64(lost), "")
 	r.add("duplicated", float64(duplicated), "")

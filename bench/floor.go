@@ -22,7 +22,7 @@ func spawnFloor(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	s := &server{url: "http://" + address, host: address}
+	s := &server{url: "http://" + address, hosts: []string{address}}
 	s.cmd = exec.Command(self, "bench", floorServerName, "--listen", address) //nolint:noctx // stopped by signal, politely
 	return &world{server: s}, s.run(ctx, s.url+"/readyz")
 }

@@ -111,7 +111,7 @@ func (o historyOptions) seed(ctx context.Context, store repopb.RepoServiceServer
 }
 
 func (o historyOptions) measureReads(ctx context.Context, w *world, r *report) error {
-	if o.URL != "" {
+	if len(o.URLs) > 0 {
 		if err := o.fill(ctx, w); err != nil {
 			return err
 		}

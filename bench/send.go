@@ -36,6 +36,7 @@ func sendCommand(o *options) *cobra.Command {
 // peer receives what one sender sends.
 type peer struct {
 	conn     *rawws.Conn
+	from     int64 // unix nanoseconds: what was sent before has no latency
 	received atomic.Int64
 
 	seen    sequence // of its goroutine, until that has ended
@@ -61,7 +62,9 @@ func (p *peer) receive() {
 		}
 		seq, _ := rawws.Number(data, keySeq)
 		stamp, _ := rawws.Number(data, keyContent)
-		p.latency.Add(time.Duration(time.Now().UnixNano() - stamp))
+		if stamp >= p.from {
+			p.latency.Add(time.Duration(time.Now().UnixNano() - stamp))
+		}
 		p.seen.see(seq)
 		p.received.Add(1)
 	}
@@ -93,18 +96,18 @@ func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) erro
 	peers := make([]*peer, o.Senders)
 	var refused refusals
 	var receivers sync.WaitGroup
+	from := o.measuredFrom()
 	for i := range senders {
-		senders[i] = o.sender(conns[2*i], w.Singles[i])
-		peers[i] = &peer{conn: conns[2*i+1]}
+		senders[i] = o.sender(conns[2*i], w.Singles[i], from)
+		peers[i] = &peer{conn: conns[2*i+1], from: from}
 		receivers.Go(func() { senders[i].receive(&refused) })
 		receivers.Go(peers[i].receive)
 	}
-	began := time.Now()
-	before, err := w.usage()
+	m, err := o.meter(w.server, func() int64 { return acknowledged(senders) })
 	if err != nil {
 		return err
 	}
-	sendErr := o.send(ctx, senders)
+	sendErr := o.send(ctx, senders, m.begin)
 	complete := waitUntil(ctx, 20*time.Second, func() bool {
 		for i, s := range senders {
 			s.mu.Lock()
@@ -116,14 +119,13 @@ func (o sendOptions) measureSends(ctx context.Context, w *world, r *report) erro
 		}
 		return true
 	})
-	took := time.Since(began)
-	after, err := w.usage()
+	m.end()
 	closeAll(conns)
 	receivers.Wait()
-	if err = errors.Join(sendErr, err, refused.err()); err != nil {
+	if err := errors.Join(sendErr, m.err, refused.err()); err != nil {
 		return err
 	}
-	return o.tell(r, senders, peers, took, after.CPU-before.CPU, complete)
+	return o.tell(r, senders, peers, m, complete)
 }
 
 // meanCommit is how many messages the server stored in one transaction; 0 when
@@ -139,16 +141,14 @@ func (s *server) meanCommit(ctx context.Context) int {
 	return int(sum/(count-without) + 0.5)
 }
 
-func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, took, cpu time.Duration, complete bool) error {
+func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, m *meter, complete bool) error {
 	var acks, deliveries latency.Histogram
-	var acked, unanswered, delivered, lost, duplicated, reordered, behind int64
+	var unanswered, lost, duplicated, reordered, behind int64
 	for i, s := range senders {
 		p := peers[i]
 		acks.Merge(&s.latency)
 		deliveries.Merge(&p.latency)
-		acked += s.acked
 		unanswered += s.sent.Load() - s.acked
-		delivered += p.seen.Received
 		lost += p.seen.Lost(s.firstAt, s.lastSeq)
 		duplicated += p.seen.Duplicated
 		reordered += p.seen.Reordered
@@ -160,14 +160,12 @@ func (o sendOptions) tell(r *report, senders []*sender, peers []*peer, took, cpu
 			return fmt.Errorf("a peer's connection: %w", p.err)
 		}
 	}
-	r.add("messages acknowledged", float64(acked), "")
-	r.add("sends", float64(acked)/took.Seconds(), "/s")
+	r.add("messages acknowledged", float64(acknowledged(senders)), "")
+	_, speed := m.done()
+	r.add("sends", speed, "/s")
 	r.latencies("send to ack", &acks)
 	r.latencies("send to delivery", &deliveries)
-	if cpu > 0 && acked > 0 {
-		r.add("server CPU a message", float64(cpu.Microseconds())/float64(acked), "µs")
-		r.add("server CPU", 100*cpu.Seconds()/took.Seconds(), "%")
-	}
+	m.tell(r, "message")
 	r.add("unanswered", float64(unanswered), "")
 	r.add("lost", float64(lost), "")
 	r.add("duplicated", float64(duplicated), "")

@@ -32,6 +32,7 @@ type sender struct {
 	window       int           // unanswered messages at most
 	pace         time.Duration // between messages; 0: as fast as the window lets
 	admit        func() bool   // besides the window; nil: always
+	from         int64         // unix nanoseconds: what was sent before has no latency
 
 	mu       sync.Mutex // guards what follows
 	inFlight int
@@ -156,7 +157,9 @@ func (s *sender) receive(refusals *refusals) {
 			if s.firstAt == 0 {
 				s.firstAt = seq
 			}
-			s.latency.Add(time.Duration(now - stamp))
+			if stamp >= s.from {
+				s.latency.Add(time.Duration(now - stamp))
+			}
 			s.mu.Unlock()
 		case rawws.IsType(data, "error"), rawws.IsType(data, "disconnect"):
 			refusals.note(data)

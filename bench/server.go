@@ -2,9 +2,7 @@ package bench
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,10 +19,10 @@ import (
 
 // server is the server under test: one that runs already, or a child.
 type server struct {
-	url     string // public base URL
-	host    string // host:port of it
-	private string // base URL of the private listener; "" when not known
-	dir     string // data folder of a child
+	url     string   // public base URL
+	hosts   []string // host:port of it, and of the others of its deployment
+	private string   // base URL of the private listener; "" when not known
+	dir     string   // data folder of a child
 	env     []string
 
 	cmd    *exec.Cmd // nil for one that runs already
@@ -37,10 +35,13 @@ const (
 	stopTimeout  = 40 * time.Second
 )
 
-// attach takes a server that runs already.
-func attach(url string) *server {
-	host := strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://")
-	return &server{url: strings.TrimRight(url, "/"), host: strings.TrimRight(host, "/")}
+// attach takes a server that runs already, or several of one deployment.
+func attach(urls ...string) *server {
+	s := &server{url: strings.TrimRight(urls[0], "/")}
+	for _, url := range urls {
+		s.hosts = append(s.hosts, strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"), "/"))
+	}
+	return s
 }
 
 // spawn starts this program's serve command on free loopback ports with the
@@ -54,7 +55,7 @@ func spawn(ctx context.Context, dir string, env []string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{url: "http://" + public, host: public, private: "http://" + private, dir: dir, env: env}
+	s := &server{url: "http://" + public, hosts: []string{public}, private: "http://" + private, dir: dir, env: env}
 	return s, s.start(ctx)
 }
 
@@ -74,7 +75,7 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	s.cmd = exec.Command(self, "serve", "--listen", s.host, //nolint:noctx // stopped by signal, politely
+	s.cmd = exec.Command(self, "serve", "--listen", s.hosts[0], //nolint:noctx // stopped by signal, politely
 		"--private-listen", strings.TrimPrefix(s.private, "http://"), "--data-dir", s.dir)
 	s.cmd.Env = append(os.Environ(), s.env...)
 	return s.run(ctx, s.url+"/readyz")
@@ -149,30 +150,13 @@ func (s *server) usage() (usage, error) {
 	return usageOf(s.cmd.Process.Pid)
 }
 
-// clockTick is USER_HZ, which Linux fixes at 100 for every architecture that Go
-// runs on.
-const clockTick = 10 * time.Millisecond
-
 func usageOf(pid int) (usage, error) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	stat, err := readStat(pid)
 	if err != nil {
-		return usage{}, fmt.Errorf("read the process's CPU: %w", err)
+		return usage{}, err
 	}
-	// The second field is the name in parentheses, which may hold spaces.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 13 {
-		return usage{}, errors.New("read the process's CPU: /proc stat is short")
-	}
-	var u usage
-	for _, field := range fields[11:13] { // utime, stime
-		ticks, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return usage{}, fmt.Errorf("read the process's CPU: %w", err)
-		}
-		u.CPU += time.Duration(ticks) * clockTick
-	}
-	rollup, err := os.ReadFile(filepath.Join(dir, "smaps_rollup"))
+	u := usage{CPU: stat.own}
+	rollup, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
 	if err != nil {
 		return usage{}, fmt.Errorf("read the process's memory: %w", err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +19,6 @@ import (
 
 type stressOptions struct {
 	*options
-	URLs      []string
 	Faults    bool
 	Seed      uint64
 	Clients   int
@@ -52,7 +50,6 @@ theirs fails; --faults says that somebody breaks things meanwhile.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&stress.URLs, "url", nil, "base `URL`s of a deployment that runs, comma-separated or repeated, instead of starting a server")
 	flags.BoolVar(&stress.Faults, "faults", false, "faults come from outside: calls may fail, logins may be lost; the promises hold")
 	flags.Uint64Var(&stress.Seed, "seed", 0, "what the clients do follows from it; 0: a random one")
 	flags.IntVar(&stress.Clients, "clients", 24, "how many clients")
@@ -109,9 +106,9 @@ func (o stressOptions) run(ctx context.Context) (*report, error) {
 // passwords.
 func (o stressOptions) prepare(ctx context.Context) (*world, error) {
 	if len(o.URLs) > 0 {
-		return prepare(ctx, strings.TrimRight(o.URLs[0], "/"), o.plan())
+		return prepare(ctx, o.URLs, o.plan())
 	}
-	w, err := prepare(ctx, "", plan{Env: append([]string{thresholdEnv(o.Threshold)}, stressEnv...)})
+	w, err := prepare(ctx, nil, plan{Env: append([]string{thresholdEnv(o.Threshold)}, stressEnv...)})
 	if err != nil {
 		return nil, err
 	}

@@ -51,12 +51,12 @@ var openEnv = []string{
 	"GOCHAT_GATEWAY_WEBSOCKET_DRAIN_WINDOW=0s",
 }
 
-// prepare makes a plan real: through the API of the server at url, or in the
-// data folder of a child that it then starts when url is empty. End it with
-// finish.
-func prepare(ctx context.Context, url string, p plan) (*world, error) {
-	if url != "" {
-		w := &world{server: attach(url)}
+// prepare makes a plan real: through the API of the deployment at urls, or in
+// the data folder of a child that it then starts when there are none. End it
+// with finish.
+func prepare(ctx context.Context, urls []string, p plan) (*world, error) {
+	if len(urls) > 0 {
+		w := &world{server: attach(urls...)}
 		return w, w.populate(ctx, p)
 	}
 	dir, err := os.MkdirTemp("", "gochat-bench-")
@@ -98,7 +98,7 @@ func (w *world) finish(err error) error {
 func (o *options) against(ctx context.Context, p plan, name string,
 	measure func(context.Context, *world, *report) error, floor func(context.Context) (*report, error),
 ) (*report, error) {
-	w, err := prepare(ctx, o.URL, p)
+	w, err := prepare(ctx, o.URLs, p)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 // Package e2e tests the real binary, built with the race detector, over real
 // sockets: every call, every frame, kill -9, and the operator's commands. The
-// whole suite runs unchanged in each topology: see topology_test.go.
+// whole suite runs unchanged in each topology: see topology_test.go. Its
+// benchmarks measure deployments: see figures_test.go.
 package e2e
 
 import (
@@ -32,7 +33,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	binary = filepath.Join(dir, "gochat")
+	flag.Parse()
 	build := exec.Command("go", "build", "-race", "-o", binary, "..") //nolint:noctx // the test binary's own timeout bounds it
+	if flag.Lookup("test.bench").Value.String() != "" {
+		build = exec.Command("go", "build", "-o", binary, "..") //nolint:noctx // as above
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
 		return 1

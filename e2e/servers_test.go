@@ -12,11 +12,21 @@ type servers struct {
 	redis    testenv.RedisHandle
 	kafka    *testenv.KafkaHandle // nil: the deployment has none
 	links    []*testenv.TCPProxy
+	direct   bool // nobody breaks links: the processes reach each other without
 }
 
 func newServers(t testing.TB) *servers {
 	t.Helper()
 	return &servers{postgres: testenv.PostgresServer(t), redis: testenv.RedisServer(t)}
+}
+
+// newDirectServers are servers to measure on: a commit is on the disk when it is acknowledged.
+func newDirectServers(t testing.TB) *servers {
+	t.Helper()
+	return &servers{
+		postgres: testenv.PostgresServer(t, "fsync=on", "full_page_writes=on", "shared_buffers=256MB", "max_wal_size=4GB"),
+		redis:    testenv.RedisServer(t), direct: true,
+	}
 }
 
 // startKafka starts the broker and returns its address.

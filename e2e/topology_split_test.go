@@ -57,17 +57,30 @@ func onKafka(t testing.TB, d *deployment) []processPlan {
 }
 
 // split is every role in two processes of its own, on PostgreSQL, Redis and Kafka.
-func split(t testing.TB, d *deployment) []processPlan {
+func split(t testing.TB, d *deployment) []processPlan { return splitInto(t, d, 2) }
+
+// splitInto is as many processes of repo, logic and task, and two gateways, on PostgreSQL, Redis and Kafka.
+func splitInto(t testing.TB, d *deployment, processes int) []processPlan {
 	env := slices.Concat(sharedEnv(t, d), postgresEnv(t, d), kafkaEnv(t, d))
-	ports := map[string][2]rolePort{}
-	for _, role := range []string{"repo", "logic", "task", "gateway"} {
-		ports[role] = [2]rolePort{newRolePort(t, d), newRolePort(t, d)}
+	roles := []string{"repo", "logic", "task", "gateway"}
+	ports := map[string][]rolePort{}
+	addresses := map[string]string{}
+	for _, role := range roles {
+		n := processes
+		if role == "gateway" {
+			n = 2
+		}
+		var reached []string
+		for range n {
+			port := newRolePort(t, d)
+			ports[role], reached = append(ports[role], port), append(reached, port.reached)
+		}
+		addresses[role] = strings.Join(reached, ",")
 	}
-	both := func(role string) string { return ports[role][0].reached + "," + ports[role][1].reached }
-	peers := []string{"GOCHAT_ROLES_LOGIC_ADDRESS=" + both("logic"), "GOCHAT_ROLES_REPO_ADDRESS=" + both("repo")}
+	peers := []string{"GOCHAT_ROLES_LOGIC_ADDRESS=" + addresses["logic"], "GOCHAT_ROLES_REPO_ADDRESS=" + addresses["repo"]}
 	d.adminDir = d.dir + "-logic-1"
 	var plans []processPlan
-	for _, role := range []string{"repo", "logic", "task", "gateway"} {
+	for _, role := range roles {
 		for n, port := range ports[role] {
 			name := fmt.Sprintf("%s-%d", role, n+1)
 			plans = append(plans, processPlan{
@@ -84,7 +97,7 @@ type rolePort struct{ listen, reached string }
 
 func newRolePort(t testing.TB, d *deployment) rolePort {
 	address := testenv.FreeAddress(t)
-	if d.servers == nil {
+	if d.servers == nil || d.servers.direct {
 		return rolePort{address, address}
 	}
 	link := testenv.Proxy(t, address)

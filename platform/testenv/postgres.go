@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -80,10 +81,11 @@ type PostgresHandle struct {
 	p *postgres
 }
 
-// PostgresServer starts a private PostgreSQL that ends with the test.
-func PostgresServer(t testing.TB) PostgresHandle {
+// PostgresServer starts a private PostgreSQL that ends with the test. settings
+// ("fsync=on") go before those of the package.
+func PostgresServer(t testing.TB, settings ...string) PostgresHandle {
 	t.Helper()
-	return ownPostgres(t, "")
+	return ownPostgres(t, "", settings...)
 }
 
 // URL is the address of the server's database; it stays the same over restarts.
@@ -95,9 +97,9 @@ func (h PostgresHandle) Replica() PostgresHandle {
 	return ownPostgres(h.t, h.p.url())
 }
 
-func ownPostgres(t testing.TB, primary string) PostgresHandle {
+func ownPostgres(t testing.TB, primary string, settings ...string) PostgresHandle {
 	t.Helper()
-	p, err := newPostgres(primary)
+	p, err := newPostgres(primary, settings...)
 	if err != nil {
 		t.Fatalf("testenv: %v", err)
 	}
@@ -115,7 +117,7 @@ func (p *postgres) url() string {
 }
 
 // newPostgres makes the data folder of a server, empty or a copy of primary's.
-func newPostgres(primary string) (*postgres, error) {
+func newPostgres(primary string, settings ...string) (*postgres, error) {
 	bin, err := program("postgres", "/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return nil, err
@@ -148,7 +150,7 @@ func newPostgres(primary string) (*postgres, error) {
 		return nil, fmt.Errorf("create PostgreSQL's data folder: %w\n%s", err, out)
 	}
 	args := []string{"-D", data, "-p", strconv.Itoa(p.port)}
-	for _, s := range postgresSettings {
+	for _, s := range slices.Concat(postgresSettings, settings) { // the last one holds
 		args = append(args, "-c", s)
 	}
 	p.server = server{

@@ -176,6 +176,17 @@ func (h Handle) Stop() {
 	}
 }
 
+// PID is the server's process, which may have others below it.
+func (h Handle) PID() int {
+	h.t.Helper()
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if !h.s.running() {
+		h.t.Fatalf("testenv: %s does not run", h.s.name)
+	}
+	return h.s.cmd.Process.Pid
+}
+
 // Kill ends the server as kill -9 does.
 func (h Handle) Kill() {
 	h.t.Helper()

@@ -78,11 +78,15 @@ func FreeAddress(t testing.TB) string {
 
 // freePort finds a port that nothing listens on. It lies below the range that
 // systems take for outgoing connections, so that it stays free while the
-// server that has it is stopped.
+// server that has it is stopped. This process gets no port twice: who asked for
+// it may listen only later.
 func freePort() (int, error) {
 	var last error
 	for range 100 {
 		port := 10000 + rand.IntN(20000)
+		if _, taken := handedOut.LoadOrStore(port, struct{}{}); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", local(port)) //nolint:noctx // binds at once
 		if err != nil {
 			last = err
@@ -92,6 +96,9 @@ func freePort() (int, error) {
 	}
 	return 0, fmt.Errorf("find a free port: %w", last)
 }
+
+// handedOut are the ports that freePort has found.
+var handedOut sync.Map
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
