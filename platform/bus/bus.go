@@ -19,8 +19,8 @@ type Record struct {
 	Trace   *trace.Ref // where it belongs, and while it is handled the handler's span; nil: nowhere
 }
 
-// Handler does the work of a batch of one lane or partition, in order. The
-// batch is valid during the call only. When it returns nil the records are
+// Handler does the work of a batch, in order: the records of a key stand in the
+// order in which they were published. The batch is valid during the call only. When it returns nil the records are
 // done. An error of code errs.Unavailable or errs.Timeout repeats the batch
 // with backoff until it succeeds; any other error repeats the records one by
 // one, and each that still fails after the topic's attempts goes to OnDead.

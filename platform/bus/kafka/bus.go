@@ -1,15 +1,19 @@
 // Package kafka is the bus between processes. A topic's partitions are what
 // lanes are in process: a stable hash of the key picks one, its records are
-// stored by one writer at a time and worked by one goroutine of one process.
+// stored one request after the other and worked by one goroutine of one process.
 //
-// Publishing: every partition has a lane that sends whatever has queued while
-// the last request was under way (acks=all), and the next request only after
-// that one's outcome. There is no timer, so a lone record waits for nothing,
-// and a repetition cannot overtake or be overtaken: the first copies of a key's
+// Publishing: every broker gets one request at a time (acks=all) for a topic,
+// with whatever has queued for the partitions that it leads while the last one
+// was under way; records of a partition are sent only after the outcome of those
+// before. There is no timer, so a lone record waits for nothing, and a
+// repetition cannot overtake or be overtaken: the first copies of a key's
 // records lie in order. A repetition whose first try did arrive leaves a second
 // copy, which consumers tell by their own means.
 //
-// Consuming: a group a topic. What was handled is committed afterwards, every
+// Consuming: a group a topic. A process deals its partitions out to a few
+// workers. Each asks every broker that leads some of its partitions for the
+// records of all of these at once, and hands what has come to the handler in one
+// batch, however many partitions it is of. What was handled is committed afterwards, every
 // 100 ms for all partitions together and once more when they are given up, so a
 // process that dies gives what it did last to the next owner again. When a
 // partition is taken away, the batch in hand may end within a third of the
@@ -27,6 +31,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/segmentio/kafka-go"
@@ -48,14 +53,14 @@ type Bus struct {
 	health    health
 
 	mu        sync.Mutex // guards what follows
-	topics    map[string]*writers
+	outlets   map[string]*outlet
 	consumers map[string]*consumer
 	started   bool
 	stopping  bool
 
 	publishing context.Context // ends when nothing is stored any more
 	endPublish context.CancelFunc
-	lanes      sync.WaitGroup
+	storing    sync.WaitGroup
 	reading    context.CancelFunc // asks the consumers to end after their batches
 	working    context.CancelFunc // ends the handlers' context
 	readers    sync.WaitGroup
@@ -83,7 +88,7 @@ func New(cfg Config, log *slog.Logger, reg prometheus.Registerer) (*Bus, error) 
 		transport: &kafka.Transport{TLS: encrypt, SASL: login, ClientID: client, DialTimeout: cfg.RequestTimeout},
 		dialer:    &kafka.Dialer{TLS: encrypt, SASLMechanism: login, ClientID: client, Timeout: cfg.RequestTimeout, DualStack: true},
 		health:    health{log: log},
-		topics:    map[string]*writers{}, consumers: map[string]*consumer{}, finished: make(chan struct{}),
+		outlets:   map[string]*outlet{}, consumers: map[string]*consumer{}, finished: make(chan struct{}),
 	}
 	b.client = &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Transport: b.transport}
 	b.publishing, b.endPublish = context.WithCancel(context.Background())
@@ -158,7 +163,7 @@ func (b *Bus) Stop(ctx context.Context) error {
 		b.working()
 	}
 	b.endPublish()
-	b.lanes.Wait()
+	b.storing.Wait()
 	b.transport.CloseIdleConnections()
 	return err
 }
@@ -174,6 +179,9 @@ func (b *Bus) Depth() map[string]int {
 	}
 	return depth
 }
+
+// delay is how long to wait before repetition n, from 0.
+func (b *Bus) delay(n int) time.Duration { return work.Delay(b.cfg.RetryMin, b.cfg.RetryMax, n) }
 
 func (b *Bus) pause(ctx context.Context, n int) bool {
 	return work.Pause(ctx, b.cfg.RetryMin, b.cfg.RetryMax, n)

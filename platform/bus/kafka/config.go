@@ -19,6 +19,7 @@ type Config struct {
 	Prefix            string        `koanf:"prefix"`             // before the names of topics and groups
 	Partitions        int           `koanf:"partitions"`         // of a topic that the bus creates
 	ReplicationFactor int           `koanf:"replication_factor"` // of such a topic; 0: the broker's default
+	Workers           int           `koanf:"workers"`            // goroutines that a topic's partitions in this process are dealt out to
 	MaxBatch          int           `koanf:"max_batch"`          // records in one call of a handler
 	Attempts          int           `koanf:"attempts"`           // of a record that fails by itself
 	RetryMin          time.Duration `koanf:"retry_min"`          // first pause before a repetition; doubles
@@ -43,7 +44,7 @@ type SASLConfig struct {
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
-		Brokers: []string{"127.0.0.1:9092"}, Partitions: 8,
+		Brokers: []string{"127.0.0.1:9092"}, Partitions: 8, Workers: 2,
 		MaxBatch: 256, Attempts: 5, RetryMin: 20 * time.Millisecond, RetryMax: 2 * time.Second,
 		RequestBytes: 900 << 10, FetchBytes: 1 << 20, FetchWait: 500 * time.Millisecond,
 		RequestTimeout: 5 * time.Second, PublishTimeout: 10 * time.Second, SessionTimeout: 10 * time.Second,
@@ -67,6 +68,8 @@ func (c Config) Validate() error {
 		return errors.New("partitions: must be 1 to 1,000")
 	case c.ReplicationFactor < 0 || c.ReplicationFactor > 9:
 		return errors.New("replication_factor: must be 0 to 9")
+	case c.Workers < 1 || c.Workers > 1000:
+		return errors.New("workers: must be 1 to 1,000")
 	case c.MaxBatch < 1 || c.MaxBatch > 10_000:
 		return errors.New("max_batch: must be 1 to 10,000")
 	case c.Attempts < 1 || c.Attempts > 100:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,7 +91,7 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 	c.bus.metrics.rebalances.WithLabelValues(c.worker.Name).Inc()
 	owned := map[int]*partition{}
 	for _, a := range g.Assignments[c.name] {
-		owned[a.ID] = &partition{c: c, id: a.ID, from: a.Offset, done: max(a.Offset, -1)}
+		owned[a.ID] = &partition{c: c, id: a.ID, next: a.Offset, done: max(a.Offset, -1)}
 	}
 	c.mu.Lock()
 	c.progress = owned
@@ -110,10 +112,10 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 			}
 		})
 		commits := newCommitter(c, g, owned)
-		for _, p := range owned {
+		for _, s := range c.shares(owned) {
 			workers.Go(func() {
-				defer cancel() // a partition ends early when its handler was ended: the group is joined anew
-				p.run(ctx, working)
+				defer cancel() // a share ends early when its handler was ended: the group is joined anew
+				s.run(ctx, working)
 			})
 		}
 		commits.run(ctx)
@@ -121,6 +123,19 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 		workers.Wait()
 		commits.commit()
 	})
+}
+
+// shares deals partitions out to the workers.
+func (c *consumer) shares(owned map[int]*partition) []*share {
+	all := make([]*share, min(c.bus.cfg.Workers, len(owned)))
+	for i := range all {
+		all[i] = newShare(c)
+	}
+	for i, id := range slices.Sorted(maps.Keys(owned)) {
+		s := all[i%len(all)]
+		s.owned = append(s.owned, owned[id])
+	}
+	return all
 }
 
 // backlog sums up the partitions of this process; the oldest record is of

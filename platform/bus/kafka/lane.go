@@ -2,24 +2,36 @@ package kafka
 
 import (
 	"context"
-	"errors"
-
-	"github.com/segmentio/kafka-go"
+	"slices"
+	"time"
 
 	"github.com/gochat-im/gochat/platform/errs"
 )
 
-// lane stores the records of one partition, one request after the other.
+// lane holds the records of one partition that wait to be stored. But for the
+// queue it belongs to the topic's goroutine.
 type lane struct {
 	bus       *Bus
 	topic     string
 	partition int
 	queue     chan *parcel
+	wake      chan<- struct{} // the topic's goroutine
+
+	next    *parcel   // taken off the queue, did not fit
+	batch   []*parcel // to store before what is queued
+	singly  bool      // the batch goes parcel by parcel: together they exceed the broker's limit
+	sending bool      // a part of the batch is on its way
+	tries   int       // failures in a row
+	pause   time.Time // until when nothing is sent after a failure
 }
 
 func (l *lane) put(ctx context.Context, p *parcel) error {
 	select {
 	case l.queue <- p:
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
 		return nil
 	case <-ctx.Done():
 		return errAway(l.topic, context.Cause(ctx))
@@ -39,88 +51,60 @@ func (l *lane) await(ctx context.Context, p *parcel) error {
 	}
 }
 
-// run stores whatever has queued, up to one request's size, until the bus stops.
-func (l *lane) run() {
-	ctx := l.bus.publishing
-	var next *parcel // what did not fit into the last request
-	for {
-		batch, bytes := []*parcel(nil), 0
-		if next == nil {
-			select {
-			case next = <-l.queue:
-			case <-ctx.Done():
-				return
+// fill returns what to store next: whatever has queued, up to one request's
+// size, unless some of it was tried before. Nobody waits for a parcel whose
+// publisher has gone.
+func (l *lane) fill() []*parcel {
+	l.batch = slices.DeleteFunc(l.batch, func(p *parcel) bool { return p.ctx.Err() != nil })
+	if len(l.batch) == 0 {
+		l.singly, l.tries, l.pause = false, 0, time.Time{}
+		bytes := 0
+		for p := l.pull(); p != nil; p = l.pull() {
+			if len(l.batch) > 0 && bytes+p.bytes > l.bus.cfg.RequestBytes {
+				l.next = p
+				break
 			}
-		}
-		for next != nil && (len(batch) == 0 || bytes+next.bytes <= l.bus.cfg.RequestBytes) {
-			batch, bytes = append(batch, next), bytes+next.bytes
-			select {
-			case next = <-l.queue:
-			default:
-				next = nil
-			}
-		}
-		l.store(ctx, batch)
-	}
-}
-
-// store repeats a request until its records are stored, refused for what they
-// are, or nobody waits for them any more.
-func (l *lane) store(ctx context.Context, batch []*parcel) {
-	for tries := 0; ; tries++ {
-		waiting := batch[:0:len(batch)]
-		for _, p := range batch {
 			if p.ctx.Err() == nil {
-				waiting = append(waiting, p)
+				l.batch, bytes = append(l.batch, p), bytes+p.bytes
 			}
 		}
-		if batch = waiting; len(batch) == 0 {
-			return
-		}
-		err := l.produce(ctx, batch)
-		if errors.Is(err, kafka.MessageSizeTooLarge) && len(batch) > 1 {
-			for _, p := range batch { // together they exceed the broker's limit
-				l.store(ctx, []*parcel{p})
-			}
-			return
-		}
-		if err == nil || errors.Is(err, kafka.MessageSizeTooLarge) {
-			if err != nil {
-				err = errs.Wrap(errs.TooLarge, err, "the record is too large").With("topic", l.topic)
-			}
-			for _, p := range batch {
-				p.stored <- err
-			}
-			return
-		}
-		if ctx.Err() == nil {
-			l.bus.health.bad(err)
-		}
-		l.bus.metrics.publishRetries.WithLabelValues(l.topic).Inc()
-		if !l.bus.pause(ctx, tries) {
-			return
-		}
+	}
+	if l.singly && len(l.batch) > 1 {
+		return l.batch[:1]
+	}
+	return l.batch
+}
+
+func (l *lane) pull() *parcel {
+	if p := l.next; p != nil {
+		l.next = nil
+		return p
+	}
+	select {
+	case p := <-l.queue:
+		return p
+	default:
+		return nil
 	}
 }
 
-func (l *lane) produce(ctx context.Context, batch []*parcel) error {
-	var records []kafka.Record
-	for _, p := range batch {
-		for _, e := range p.entries { // a request uses its records up: every try has new ones
-			records = append(records, kafka.Record{Time: e.at, Key: kafka.NewBytes(e.key), Value: kafka.NewBytes(e.value), Headers: e.headers})
+// settle takes the outcome of what fill returned, n parcels.
+func (l *lane) settle(n int, err error) {
+	l.sending = false
+	tooLarge := isTooLarge(err)
+	switch {
+	case tooLarge && n > 1:
+		l.singly = true
+	case err == nil || tooLarge:
+		if tooLarge {
+			err = errs.Wrap(errs.TooLarge, err, "the record is too large").With("topic", l.topic)
 		}
+		for _, p := range l.batch[:n] {
+			p.stored <- err
+		}
+		l.batch, l.tries, l.pause = slices.Delete(l.batch, 0, n), 0, time.Time{}
+	default:
+		l.pause = time.Now().Add(l.bus.delay(l.tries))
+		l.tries++
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.bus.cfg.RequestTimeout)
-	defer cancel()
-	answer, err := l.bus.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: l.bus.cfg.Prefix + l.topic, Partition: l.partition,
-		RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
-	})
-	if err == nil {
-		err = answer.Error
-	}
-	if err == nil {
-		l.bus.health.good()
-	}
-	return err
 }

@@ -25,13 +25,6 @@ const (
 	deadRoom = 8 << 10
 )
 
-// writers are the lanes of a topic that this process publishes to.
-type writers struct {
-	name  string
-	ready chan struct{} // closed when lanes are known
-	lanes []*lane
-}
-
 // entry is an encoded record.
 type entry struct {
 	key, value []byte
@@ -61,9 +54,9 @@ func (b *Bus) Publish(ctx context.Context, topic string, records ...bus.Record) 
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.PublishTimeout)
 	defer cancel()
 	begin := time.Now()
-	w, err := b.writersOf(ctx, topic)
+	o, err := b.outletOf(ctx, topic)
 	if err == nil {
-		err = w.publish(ctx, b.cfg.RequestBytes, b.largest(ctx), records)
+		err = o.publish(ctx, b.cfg.RequestBytes, b.largest(ctx), records)
 	}
 	b.metrics.published(topic, len(records), time.Since(begin), err)
 	return err
@@ -80,19 +73,19 @@ func (b *Bus) largest(ctx context.Context) int {
 	return b.cfg.RequestBytes - deadRoom
 }
 
-// writersOf returns a topic's lanes, waiting until its partitions are known.
-func (b *Bus) writersOf(ctx context.Context, topic string) (*writers, error) {
+// outletOf returns a topic's outlet, waiting until its partitions are known.
+func (b *Bus) outletOf(ctx context.Context, topic string) (*outlet, error) {
 	b.mu.Lock()
-	w := b.topics[topic]
-	if w == nil {
-		w = &writers{name: topic, ready: make(chan struct{})}
-		b.topics[topic] = w
-		b.lanes.Go(func() { b.open(w) })
+	o := b.outlets[topic]
+	if o == nil {
+		o = newOutlet(b, topic)
+		b.outlets[topic] = o
+		b.storing.Go(o.open)
 	}
 	b.mu.Unlock()
 	select {
-	case <-w.ready:
-		return w, nil
+	case <-o.ready:
+		return o, nil
 	case <-ctx.Done():
 		return nil, errAway(topic, context.Cause(ctx))
 	case <-b.publishing.Done():
@@ -100,27 +93,13 @@ func (b *Bus) writersOf(ctx context.Context, topic string) (*writers, error) {
 	}
 }
 
-// open finds out the partitions of a topic and starts its lanes.
-func (b *Bus) open(w *writers) {
-	n, err := b.partitions(b.publishing, b.cfg.Prefix+w.name)
-	if err != nil {
-		return // the bus has stopped
-	}
-	for i := range n {
-		l := &lane{bus: b, topic: w.name, partition: i, queue: make(chan *parcel, laneQueue)}
-		w.lanes = append(w.lanes, l)
-		b.lanes.Go(l.run)
-	}
-	close(w.ready)
-}
-
-func (w *writers) publish(ctx context.Context, limit, largest int, records []bus.Record) error {
+func (o *outlet) publish(ctx context.Context, limit, largest int, records []bus.Record) error {
 	lanes := make(map[int][]*parcel, 1)
 	now := time.Now()
 	for _, r := range records {
 		value, err := proto.Marshal(r.Message)
 		if err != nil {
-			return errs.Wrap(errs.Internal, fmt.Errorf("encode record of %s: %w", w.name, err), "internal error")
+			return errs.Wrap(errs.Internal, fmt.Errorf("encode record of %s: %w", o.name, err), "internal error")
 		}
 		headers := headersOf(r) //nolint:contextcheck // nothing is called under it
 		size := len(value) + recordOverhead
@@ -128,9 +107,9 @@ func (w *writers) publish(ctx context.Context, limit, largest int, records []bus
 			size += len(h.Key) + len(h.Value) + headerOverhead
 		}
 		if size > largest {
-			return errs.New(errs.TooLarge, "a record of %d bytes is too large", len(value)).With("topic", w.name)
+			return errs.New(errs.TooLarge, "a record of %d bytes is too large", len(value)).With("topic", o.name)
 		}
-		i := partitionOf(r.Key, len(w.lanes))
+		i := partitionOf(r.Key, len(o.lanes))
 		list := lanes[i]
 		if len(list) == 0 || list[len(list)-1].bytes+size > limit {
 			list = append(list, &parcel{ctx: ctx, stored: make(chan error, 1)})
@@ -143,12 +122,12 @@ func (w *writers) publish(ctx context.Context, limit, largest int, records []bus
 	// One parcel of each lane at a time: the next one of a lane goes only after the one before is stored.
 	for round := 0; len(lanes) > 0; round++ {
 		for i, list := range lanes {
-			if err := w.lanes[i].put(ctx, list[round]); err != nil {
+			if err := o.lanes[i].put(ctx, list[round]); err != nil {
 				return err
 			}
 		}
 		for i, list := range lanes {
-			if err := w.lanes[i].await(ctx, list[round]); err != nil {
+			if err := o.lanes[i].await(ctx, list[round]); err != nil {
 				return err
 			}
 			if round+1 == len(list) {

@@ -52,6 +52,29 @@ func (b *Bus) lookUp(ctx context.Context, name string) (int, error) {
 	return 0, kafka.UnknownTopicOrPartition
 }
 
+// leaders tells which broker leads each partition of a topic, as far as one does
+// and the library has learned of it, which may be seconds late.
+func (b *Bus) leaders(ctx context.Context, name string) (map[int]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.RequestTimeout)
+	defer cancel()
+	answer, err := b.client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{name}})
+	if err != nil {
+		return nil, fmt.Errorf("look up the leaders of topic %s: %w", name, err)
+	}
+	leaders := map[int]int{}
+	for _, t := range answer.Topics {
+		if t.Name != name {
+			continue
+		}
+		for _, p := range t.Partitions {
+			if p.Error == nil {
+				leaders[p.ID] = p.Leader.ID
+			}
+		}
+	}
+	return leaders, nil
+}
+
 func (b *Bus) create(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.RequestTimeout)
 	defer cancel()

@@ -152,11 +152,15 @@ func (w *Worker) pause(waiting context.Context, n int) bool {
 	return Pause(waiting, w.RetryMin, w.RetryMax, n)
 }
 
-// Pause waits before repetition n, from 0: least doubling up to most, half of it random. It returns false when ctx ended.
-func Pause(ctx context.Context, least, most time.Duration, n int) bool {
+// Delay is how long to wait before repetition n, from 0: least doubling up to most, half of it random.
+func Delay(least, most time.Duration, n int) time.Duration {
 	d := min(least<<min(n, 20), most)
-	d = d/2 + rand.N(d/2+1)
-	timer := time.NewTimer(d)
+	return d/2 + rand.N(d/2+1)
+}
+
+// Pause waits for as long as Delay says. It returns false when ctx ended.
+func Pause(ctx context.Context, least, most time.Duration, n int) bool {
+	timer := time.NewTimer(Delay(least, most, n))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
