@@ -17,6 +17,7 @@ type Record struct {
 	Key     int64 // records of one key keep their order
 	Message proto.Message
 	Trace   *trace.Ref // where it belongs, and while it is handled the handler's span; nil: nowhere
+	Again   bool       // of one that is handled: that may have been done before, partly or to its end
 }
 
 // Handler does the work of a batch, in order: the records of a key stand in the

@@ -36,6 +36,7 @@ var common = []testCase{
 	{"RefusesSecondHandler", refusesSecondHandler},
 	{"CountsDepth", countsDepth},
 	{"CarriesTraces", carriesTraces},
+	{"CallsAfterDone", callsAfterDone},
 }
 
 // Run runs the suite on a bus that lives in its process. make returns a new
@@ -175,13 +176,14 @@ func (j *journal) wait(t *testing.T, n int) {
 	}
 }
 
-func wait(t *testing.T, c <-chan struct{}, what string) {
+func wait[T any](t *testing.T, c <-chan T, what string) (v T) {
 	t.Helper()
 	select {
-	case <-c:
+	case v = <-c:
 	case <-time.After(patience):
 		t.Fatalf("timed out: %s", what)
 	}
+	return v
 }
 
 func wantRun(t *testing.T, key int64, got []int64, n int) {

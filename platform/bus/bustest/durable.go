@@ -69,6 +69,7 @@ func givesUnfinishedBatchAgain(t *testing.T, open func() bus.Bus) {
 	first := open()
 	entered := make(chan struct{}, 1)
 	subscribe(t, first, topic("again"), func(ctx context.Context, _ []bus.Record) error {
+		bus.AfterDone(ctx, func(context.Context) { t.Error("what a batch left was called although the batch comes again") })
 		entered <- struct{}{}
 		<-ctx.Done()
 		return ctx.Err()
@@ -84,12 +85,19 @@ func givesUnfinishedBatchAgain(t *testing.T, open func() bus.Bus) {
 	seen := newJournal()
 	second := open()
 	subscribe(t, second, topic("again"), func(_ context.Context, batch []bus.Record) error {
+		for _, r := range batch {
+			if again := valueOf(r) < 2; r.Again != again {
+				t.Errorf("record %d may have been handled before: %v, want %v", valueOf(r), r.Again, again)
+			}
+		}
 		seen.add(batch...)
 		return nil
 	})
 	start(t, second)
 	seen.wait(t, 2)
-	wantRun(t, 1, seen.of(1), 2)
+	publish(t, second, "again", record(1, 2))
+	seen.wait(t, 3)
+	wantRun(t, 1, seen.of(1), 3)
 }
 
 // publishesOnly: a process that only publishes takes no records away from the

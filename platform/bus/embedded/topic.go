@@ -39,14 +39,16 @@ func newTopic(b *Bus, t bus.Topic, h bus.Handler) *topic {
 // run works the lane until it closes.
 func (l *lane) run(ctx context.Context) {
 	batch := make([]bus.Record, 0, l.topic.MaxBatch)
+	collecting, after := bus.CollectAfter(ctx)
 	for {
 		batch = l.take(batch[:0])
 		if len(batch) == 0 {
 			return
 		}
-		if !l.topic.Do(ctx, ctx, batch) {
+		if !l.topic.Do(collecting, collecting, batch) {
 			return // the rest stays pending: Stop reports it
 		}
+		after.Call(ctx)
 		clear(batch)
 		l.done()
 	}

@@ -5,17 +5,18 @@
 // Publishing: every broker gets one request at a time (acks=all) for a topic,
 // with whatever has queued for the partitions that it leads while the last one
 // was under way; records of a partition are sent only after the outcome of those
-// before. There is no timer, so a lone record waits for nothing, and a
-// repetition cannot overtake or be overtaken: the first copies of a key's
-// records lie in order. A repetition whose first try did arrive leaves a second
-// copy, which consumers tell by their own means.
+// before. There is no timer, so a lone record waits for nothing, a repetition
+// cannot overtake or be overtaken, and the broker knows one whose first try did
+// arrive by its number: a record lies there once, those of a key in order.
 //
 // Consuming: a group a topic. A process deals its partitions out to a few
 // workers. Each asks every broker that leads some of its partitions for the
 // records of all of these at once, and hands what has come to the handler in one
 // batch, however many partitions it is of. What was handled is committed afterwards, every
 // 100 ms for all partitions together and once more when they are given up, so a
-// process that dies gives what it did last to the next owner again. When a
+// process that dies gives what it did last to the next owner again; what that
+// one may have had in hand is marked, and what is to be called after a batch
+// (bus.AfterDone) is called after the commit. When a
 // partition is taken away, the batch in hand may end within a third of the
 // session timeout; then its context ends and the batch is left to the next
 // owner, who gets the partition only after this process has let go, or when its

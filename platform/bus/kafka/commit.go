@@ -5,14 +5,21 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/gochat-im/gochat/platform/bus"
 )
 
-// commitEvery is how long an offset waits for those of other batches: what a
-// process that dies had done in that time comes again.
-const commitEvery = 100 * time.Millisecond
+const (
+	// commitEvery is how long an offset waits for those of other batches: what a
+	// process that dies had done in that time comes again.
+	commitEvery = 100 * time.Millisecond
+	// commitSoon is how long it waits when something is to be called after it.
+	commitSoon = 5 * time.Millisecond
+)
 
 // committer tells the group how far a generation's partitions are. It is shared
 // by all of them: a batch waits for no commit.
@@ -21,10 +28,15 @@ type committer struct {
 	group     *kafka.Generation
 	owned     map[int]*partition
 	committed map[int]int64 // offsets that the group has, as partition.finished returns them
+	working   context.Context
+	due       chan struct{} // capacity 1: something is to be called
+
+	mu    sync.Mutex // guards after
+	after []*bus.After
 }
 
-func newCommitter(c *consumer, g *kafka.Generation, owned map[int]*partition) *committer {
-	k := &committer{c: c, group: g, owned: owned, committed: make(map[int]int64, len(owned))}
+func newCommitter(c *consumer, g *kafka.Generation, owned map[int]*partition, working context.Context) *committer {
+	k := &committer{c: c, group: g, owned: owned, committed: make(map[int]int64, len(owned)), working: working, due: make(chan struct{}, 1)}
 	for id, p := range owned {
 		k.committed[id] = p.finished()
 	}
@@ -40,15 +52,53 @@ func (k *committer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if !k.commit() {
+		case <-k.due:
+			select {
+			case <-ctx.Done():
 				return
+			case <-time.After(commitSoon):
 			}
+		}
+		if !k.commit() {
+			return
 		}
 	}
 }
 
+// add takes what is to be called once a batch's offsets, which are known
+// already, are committed.
+func (k *committer) add(after *bus.After) {
+	if after.Empty() {
+		return
+	}
+	k.mu.Lock()
+	k.after = append(k.after, after)
+	k.mu.Unlock()
+	select {
+	case k.due <- struct{}{}:
+	default:
+	}
+}
+
+// call calls what was to be called after a commit. Nobody waits for it but the
+// end of the bus.
+func (k *committer) call(all []*bus.After) {
+	if len(all) == 0 {
+		return
+	}
+	k.c.bus.readers.Go(func() {
+		for _, after := range all {
+			after.Call(k.working)
+		}
+	})
+}
+
 // commit stores the offsets that have changed, and reports whether the group has them all.
 func (k *committer) commit() bool {
+	k.mu.Lock()
+	after := k.after // before the offsets are looked at
+	k.after = nil
+	k.mu.Unlock()
 	offsets := map[int]int64{}
 	for id, p := range k.owned {
 		if next := p.finished(); next > k.committed[id] {
@@ -56,6 +106,7 @@ func (k *committer) commit() bool {
 		}
 	}
 	if len(offsets) == 0 {
+		k.call(after)
 		return true
 	}
 	if err := k.group.CommitOffsets(map[string]map[int]int64{k.c.name: offsets}); err != nil {
@@ -68,6 +119,7 @@ func (k *committer) commit() bool {
 		return false
 	}
 	maps.Copy(k.committed, offsets)
+	k.call(after)
 	return true
 }
 

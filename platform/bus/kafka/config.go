@@ -47,7 +47,7 @@ func DefaultConfig() Config {
 		Brokers: []string{"127.0.0.1:9092"}, Partitions: 8, Workers: 2,
 		MaxBatch: 256, Attempts: 5, RetryMin: 20 * time.Millisecond, RetryMax: 2 * time.Second,
 		RequestBytes: 900 << 10, FetchBytes: 1 << 20, FetchWait: 500 * time.Millisecond,
-		RequestTimeout: 5 * time.Second, PublishTimeout: 10 * time.Second, SessionTimeout: 10 * time.Second,
+		RequestTimeout: 5 * time.Second, PublishTimeout: 10 * time.Second, SessionTimeout: 6 * time.Second,
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 	c.bus.metrics.rebalances.WithLabelValues(c.worker.Name).Inc()
 	owned := map[int]*partition{}
 	for _, a := range g.Assignments[c.name] {
-		owned[a.ID] = &partition{c: c, id: a.ID, next: a.Offset, done: max(a.Offset, -1)}
+		owned[a.ID] = &partition{c: c, id: a.ID, next: a.Offset, again: -1, done: max(a.Offset, -1)}
 	}
 	c.mu.Lock()
 	c.progress = owned
@@ -111,8 +111,8 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 			case <-ctx.Done():
 			}
 		})
-		commits := newCommitter(c, g, owned)
-		for _, s := range c.shares(owned) {
+		commits := newCommitter(c, g, owned, working)
+		for _, s := range c.shares(owned, commits) {
 			workers.Go(func() {
 				defer cancel() // a share ends early when its handler was ended: the group is joined anew
 				s.run(ctx, working)
@@ -126,10 +126,10 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 }
 
 // shares deals partitions out to the workers.
-func (c *consumer) shares(owned map[int]*partition) []*share {
+func (c *consumer) shares(owned map[int]*partition, commits *committer) []*share {
 	all := make([]*share, min(c.bus.cfg.Workers, len(owned)))
 	for i := range all {
-		all[i] = newShare(c)
+		all[i] = newShare(c, commits)
 	}
 	for i, id := range slices.Sorted(maps.Keys(owned)) {
 		s := all[i%len(all)]

@@ -140,6 +140,9 @@ func (s *share) answered(p *partition, of *fetch.ResponsePartition) error {
 	} else if code != 0 {
 		return fmt.Errorf("fetch partition %d: %w", p.id, code)
 	}
+	if p.again < 0 {
+		p.again = of.HighWatermark // what came later nobody had but this process
+	}
 	records, err := p.read(of.RecordSet.Records)
 	if len(records) > 0 {
 		p.next = records[len(records)-1].offset + 1

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
+	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
 // produceMost bounds the records of one request to store, in bytes.
@@ -33,10 +35,9 @@ type outlet struct {
 
 // outgoing is one request to store records, and what became of it.
 type outgoing struct {
-	leader  int
-	lanes   []*lane
-	batches [][]*parcel // of lanes, at the same index
-	errs    []error     // likewise
+	leader int
+	lanes  []*lane // their attempts
+	errs   []error // of lanes, at the same index
 }
 
 func newOutlet(b *Bus, name string) *outlet {
@@ -87,14 +88,14 @@ func (o *outlet) dispatch(ctx context.Context) (again time.Duration) {
 		}
 	}
 	now := time.Now()
-	requests, bytes := map[int]*outgoing{}, map[int]int{}
+	requests, sizes := map[int]*outgoing{}, map[int]int{}
 	for i := range o.lanes {
 		l := o.lanes[(o.first+i)%len(o.lanes)]
 		leader, ok := o.leaders[l.partition]
 		if !ok {
 			leader = -1 // nobody, or unknown: the request will say so
 		}
-		if l.sending || o.busy[leader] || bytes[leader] > produceMost {
+		if l.sending || o.busy[leader] || sizes[leader] > produceMost {
 			continue
 		}
 		if wait := l.pause.Sub(now); wait > 0 {
@@ -103,8 +104,8 @@ func (o *outlet) dispatch(ctx context.Context) (again time.Duration) {
 			}
 			continue
 		}
-		batch := l.fill()
-		if len(batch) == 0 {
+		next := l.fill()
+		if next == nil {
 			continue
 		}
 		out := requests[leader]
@@ -113,9 +114,9 @@ func (o *outlet) dispatch(ctx context.Context) (again time.Duration) {
 			requests[leader] = out
 		}
 		l.sending = true
-		out.lanes, out.batches = append(out.lanes, l), append(out.batches, batch)
-		for _, p := range batch {
-			bytes[leader] += p.bytes
+		out.lanes = append(out.lanes, l)
+		for _, p := range next.parcels {
+			sizes[leader] += p.bytes
 		}
 	}
 	o.first = (o.first + 1) % len(o.lanes)
@@ -136,38 +137,21 @@ func (o *outlet) settle(out *outgoing) {
 	delete(o.busy, out.leader)
 	for i, l := range out.lanes {
 		err := out.errs[i]
-		if err != nil && !isTooLarge(err) {
+		if err != nil && !isTooLarge(err) && !errors.Is(err, kafka.DuplicateSequenceNumber) {
 			o.leaders = nil // perhaps another one by now
 			o.bus.health.bad(err)
 			o.bus.metrics.publishRetries.WithLabelValues(o.name).Inc()
 		}
-		l.settle(len(out.batches[i]), err)
+		l.settle(err)
 	}
 }
 
 // produce stores an outgoing request's records once and notes what became of each lane's.
 func (o *outlet) produce(ctx context.Context, out *outgoing) {
-	out.errs = make([]error, len(out.lanes))
 	ctx, cancel := context.WithTimeout(ctx, o.bus.cfg.RequestTimeout)
 	defer cancel()
-	topic := produce.RequestTopic{Topic: o.bus.cfg.Prefix + o.name}
-	for i, l := range out.lanes {
-		topic.Partitions = append(topic.Partitions, produce.RequestPartition{
-			Partition: int32(l.partition), RecordSet: protocol.RecordSet{Records: recordsOf(out.batches[i])}, //nolint:gosec // as Kafka numbers them
-		})
-	}
-	m, err := o.bus.transport.RoundTrip(ctx, o.bus.client.Addr, &produce.Request{
-		Acks: int16(kafka.RequireAll), Timeout: int32(o.bus.cfg.RequestTimeout.Milliseconds()), Topics: []produce.RequestTopic{topic}, //nolint:gosec // validated
-	})
-	outcomes := map[int]error{}
-	if answer, ok := m.(*produce.Response); ok && err == nil {
-		o.bus.health.good()
-		for _, t := range answer.Topics {
-			for _, p := range t.Partitions {
-				outcomes[int(p.Partition)] = produced(&p)
-			}
-		}
-	}
+	outcomes, err := o.request(ctx, out.lanes)
+	out.errs = make([]error, len(out.lanes))
 	for i, l := range out.lanes {
 		outcome, told := outcomes[l.partition]
 		switch {
@@ -181,22 +165,54 @@ func (o *outlet) produce(ctx context.Context, out *outgoing) {
 	}
 }
 
+// request sends the attempts of lanes and returns what the broker says of each partition.
+func (o *outlet) request(ctx context.Context, lanes []*lane) (map[int]error, error) {
+	topic := rawproduce.RequestTopic{Topic: o.bus.cfg.Prefix + o.name}
+	var fresh *identity
+	for _, l := range lanes {
+		if l.identity == nil {
+			if fresh == nil {
+				i, err := o.bus.identify(ctx)
+				if err != nil {
+					return nil, err
+				}
+				fresh = &i
+			}
+			same := *fresh // it counts for each partition by itself
+			l.identity = &same
+		}
+		if l.attempt.set == nil {
+			if err := l.attempt.encode(l.identity); err != nil {
+				return nil, err
+			}
+		}
+		topic.Partitions = append(topic.Partitions, rawproduce.RequestPartition{
+			Partition: int32(l.partition), RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(l.attempt.set)}, //nolint:gosec // as Kafka numbers them
+		})
+	}
+	m, err := o.bus.transport.RoundTrip(ctx, o.bus.client.Addr, &rawproduce.Request{
+		Acks: int16(kafka.RequireAll), Timeout: int32(o.bus.cfg.RequestTimeout.Milliseconds()), Topics: []rawproduce.RequestTopic{topic}, //nolint:gosec // validated
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer, ok := m.(*produce.Response)
+	if !ok {
+		return nil, fmt.Errorf("the broker answers with %T", m)
+	}
+	o.bus.health.good()
+	outcomes := map[int]error{}
+	for _, t := range answer.Topics {
+		for i := range t.Partitions {
+			outcomes[int(t.Partitions[i].Partition)] = produced(&t.Partitions[i])
+		}
+	}
+	return outcomes, nil
+}
+
 func produced(p *produce.ResponsePartition) error {
 	if p.ErrorCode == 0 {
 		return nil
 	}
 	return fmt.Errorf("store records in partition %d: %w", p.Partition, kafka.Error(p.ErrorCode))
 }
-
-// recordsOf makes records of parcels, new ones each time: a request uses them up.
-func recordsOf(batch []*parcel) kafka.RecordReader {
-	var records []kafka.Record
-	for _, p := range batch {
-		for _, e := range p.entries {
-			records = append(records, kafka.Record{Time: e.at, Key: kafka.NewBytes(e.key), Value: kafka.NewBytes(e.value), Headers: e.headers})
-		}
-	}
-	return kafka.NewRecordReader(records...)
-}
-
-func isTooLarge(err error) bool { return errors.Is(err, kafka.MessageSizeTooLarge) }

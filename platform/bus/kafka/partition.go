@@ -22,6 +22,9 @@ type partition struct {
 	c    *consumer
 	id   int
 	next int64 // offset to ask for, or kafka.FirstOffset; of whoever fetches
+	// again is the first offset that no process can have had in hand before this
+	// one; -1: not known yet. It is set before the first record is put.
+	again int64
 
 	fetched []fetched // that wait to be worked; guarded by the share
 	bytes   int       // of those
@@ -50,7 +53,7 @@ func (f *fetched) decode() (bus.Record, error) {
 	if err == nil {
 		m := f.from.c.worker.New()
 		if err = proto.Unmarshal(f.value, m); err == nil {
-			return bus.Record{Key: key, Message: m, Trace: traceOf(f.headers)}, nil
+			return bus.Record{Key: key, Message: m, Trace: traceOf(f.headers), Again: f.offset < f.from.again}, nil
 		}
 	}
 	raw := bus.Record{Key: key, Message: wrapperspb.Bytes(f.value[:min(len(f.value), maxRaw)])}

@@ -40,6 +40,9 @@ type parcel struct {
 	stored  chan error // capacity 1
 }
 
+// awaited reports whether the publisher still waits for the outcome.
+func (p *parcel) awaited() bool { return p.ctx.Err() == nil }
+
 // Publish implements bus.Bus. The records of one partition are stored together
 // or, when there are very many, in order; those of other partitions may have
 // been stored when the answer is an error. Without a broker it waits until ctx

@@ -14,6 +14,7 @@ import (
 // larger the batches, and not the more of them.
 type share struct {
 	c        *consumer
+	commits  *committer
 	owned    []*partition
 	fetchers sync.WaitGroup
 
@@ -23,8 +24,8 @@ type share struct {
 	ready chan struct{} // capacity 1: records have come
 }
 
-func newShare(c *consumer) *share {
-	return &share{c: c, room: make(chan struct{}), ready: make(chan struct{}, 1)}
+func newShare(c *consumer, commits *committer) *share {
+	return &share{c: c, commits: commits, room: make(chan struct{}), ready: make(chan struct{}, 1)}
 }
 
 // run fetches and works records until owned ends. A handler has working as its
@@ -112,6 +113,7 @@ func (s *share) withRoom(parts []*partition) (some []*partition, room <-chan str
 // work decodes a batch and brings it to its end, a record that cannot be
 // decoded in its place. It returns false when ctx ended before.
 func (s *share) work(ctx, owned context.Context, batch []fetched) bool {
+	ctx, after := bus.CollectAfter(ctx)
 	records := make([]bus.Record, 0, len(batch))
 	for i := range batch {
 		f := &batch[i]
@@ -139,5 +141,6 @@ func (s *share) work(ctx, owned context.Context, batch []fetched) bool {
 			batch[i].from.ended(batch[i].offset + 1)
 		}
 	}
+	s.commits.add(after)
 	return true
 }

@@ -30,7 +30,7 @@ type Worker struct {
 // during a pause before a repetition, or ctx did: then the batch is not done.
 func (w *Worker) Do(ctx, waiting context.Context, batch []bus.Record) bool {
 	w.Metrics.batch.Observe(float64(len(batch)))
-	err := w.attempt(ctx, waiting, batch)
+	err := w.attempt(ctx, waiting, batch, false)
 	switch {
 	case err == nil:
 		w.Metrics.handled.Add(float64(len(batch)))
@@ -59,7 +59,7 @@ func (w *Worker) single(ctx, waiting context.Context, record []bus.Record, tried
 			return false
 		}
 		w.Metrics.retries.Inc()
-		if err = w.attempt(ctx, waiting, record); err == nil {
+		if err = w.attempt(ctx, waiting, record, true); err == nil {
 			w.Metrics.handled.Inc()
 			return true
 		}
@@ -74,11 +74,19 @@ func (w *Worker) single(ctx, waiting context.Context, record []bus.Record, tried
 }
 
 // attempt calls the handler until it succeeds or fails with an error that
-// will not pass.
-func (w *Worker) attempt(ctx, waiting context.Context, batch []bus.Record) error {
+// will not pass. again says that it was called with these records before.
+func (w *Worker) attempt(ctx, waiting context.Context, batch []bus.Record, again bool) error {
 	for n := 0; ; n++ {
-		err := w.call(func() error { return w.handle(ctx, batch) })
+		if again {
+			batch = marked(batch)
+		}
+		again = true
+		each, after := bus.CollectAfter(ctx)
+		err := w.call(func() error { return w.handle(each, batch) })
 		if !passes(err) {
+			if err == nil {
+				after.Pass(ctx)
+			}
 			return err
 		}
 		if !w.pause(waiting, n) {
@@ -89,6 +97,18 @@ func (w *Worker) attempt(ctx, waiting context.Context, batch []bus.Record) error
 		}
 		w.Metrics.retries.Add(float64(len(batch)))
 	}
+}
+
+// marked is a batch whose records say that they were handled before.
+func marked(batch []bus.Record) []bus.Record {
+	if !slices.ContainsFunc(batch, func(r bus.Record) bool { return !r.Again }) {
+		return batch
+	}
+	batch = slices.Clone(batch)
+	for i := range batch {
+		batch[i].Again = true
+	}
+	return batch
 }
 
 // handle calls the handler, under spans where records have a trace.
