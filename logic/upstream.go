@@ -64,6 +64,9 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 		err := s.checkMessage(up.GetMessage())
 		if err == nil {
 			err = s.admit(states.GetSenders()[i])
+			if err != nil && r.Again {
+				err = errUncertain // it may have been admitted the first time
+			}
 		}
 		if err != nil {
 			refusals = append(refusals, refusal(up, err))
@@ -82,9 +85,17 @@ func (s *Service) admitBatch(ctx context.Context, batch []bus.Record) error {
 		}
 		s.metrics.admitted.Add(float64(len(admitted)))
 	}
-	s.answer(ctx, refusals)
+	if len(refusals) > 0 { // once the batch will not come again: it might be admitted then
+		bus.AfterDone(ctx, func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.CallTimeout)
+			defer cancel()
+			s.answer(ctx, refusals)
+		})
+	}
 	return nil
 }
+
+var errUncertain = errs.New(errs.Timeout, "whether the message was stored is not known: send it again")
 
 // observeWait notes how long the oldest of a batch has waited.
 func (s *Service) observeWait(batch []bus.Record) {
@@ -102,9 +113,6 @@ func (s *Service) observeWait(batch []bus.Record) {
 
 // answer hands refusals to their origins.
 func (s *Service) answer(ctx context.Context, refusals []*gatewaypb.Result) {
-	if len(refusals) == 0 {
-		return
-	}
 	for _, r := range refusals {
 		s.metrics.refused.WithLabelValues(errs.Code(r.GetCode()).String()).Inc()
 	}

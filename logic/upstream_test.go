@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,6 +162,33 @@ func TestAdmitBatch(t *testing.T) {
 	}
 }
 
+// What may have been admitted before is not refused: a stranger now was a member then.
+func TestAdmitBatchDoesNotKnowWhatItDidBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(7, 1)
+	bad := up(func(m *repopb.NewMessage) { m.Content = "" })
+	batch := []bus.Record{
+		{Key: 7, Message: up(), Again: true},
+		{Key: 7, Message: bad, Again: true},
+		{Key: 8, Message: up(func(m *repopb.NewMessage) { m.ConversationId = 8 }), Again: true},
+		{Key: 8, Message: up(func(m *repopb.NewMessage) { m.ConversationId = 8 })},
+	}
+	if err := r.lane.handler(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	var codes []errs.Code
+	for _, result := range r.hub.results {
+		codes = append(codes, errs.Code(result.GetCode()))
+	}
+	if want := []errs.Code{errs.Invalid, errs.Timeout, errs.NotFound}; !slices.Equal(codes, want) {
+		t.Errorf("answers %v, want %v", codes, want)
+	}
+	if n := len(r.lane.persist(t)); n != 1 {
+		t.Errorf("%d admitted", n)
+	}
+}
+
 // A batch that comes again because the bus was full answers each refusal once.
 func TestAdmitBatchThatRepeats(t *testing.T) {
 	t.Parallel()
@@ -173,9 +201,14 @@ func TestAdmitBatchThatRepeats(t *testing.T) {
 		t.Fatalf("answered %v before the batch was done", r.hub.results)
 	}
 	r.lane.err = nil
-	if err := r.lane.handler(t.Context(), batch); err != nil {
+	ctx, after := bus.CollectAfter(t.Context())
+	if err := r.lane.handler(ctx, batch); err != nil {
 		t.Fatal(err)
 	}
+	if len(r.hub.results) != 0 {
+		t.Fatalf("answered %v before the batch was done", r.hub.results)
+	}
+	after.Call(t.Context())
 	if len(r.hub.results) != 1 || len(r.lane.persist(t)) != 1 {
 		t.Fatalf("answers %v, published %v", r.hub.results, r.lane.persist(t))
 	}

@@ -19,7 +19,8 @@ import (
 //
 // A batch may be handled again after a failure: a message that was stored then
 // comes back as a duplicate, is acknowledged and delivered again, and gateways
-// drop what they have delivered.
+// drop what they have delivered. A refusal might turn out otherwise then, so
+// senders are told only once the batch will not come again.
 type persister struct {
 	cfg         PersistConfig
 	walkBatch   int
@@ -30,6 +31,7 @@ type persister struct {
 	metrics     *metrics
 	log         *slog.Logger
 
+	refused  refusals
 	store    outage // of the store
 	gateways outage // of the gateways
 }
@@ -70,19 +72,25 @@ func (p *persister) create(ctx context.Context, in persistBatch) (*repopb.Create
 	ctx, cancel := context.WithTimeout(ctx, p.callTimeout)
 	defer cancel()
 	p.metrics.waited(in.origins)
+	refused, messages := p.refused.split(in.messages)
+	if len(messages) == 0 {
+		return &repopb.CreateMessagesResponse{Results: merge(refused, nil)}, nil
+	}
 	start := time.Now()
-	stored, err := p.repo.CreateMessages(ctx, &repopb.CreateMessagesRequest{Messages: in.messages, PushOutbox: p.push != nil})
+	stored, err := p.repo.CreateMessages(ctx, &repopb.CreateMessagesRequest{Messages: messages, PushOutbox: p.push != nil})
 	if err != nil {
 		if retryable(err) {
 			p.store.failed()
 		}
 		return nil, err
 	}
-	if len(stored.Results) != len(in.messages) {
-		return nil, errs.New(errs.Internal, "store answered %d results for %d messages", len(stored.Results), len(in.messages))
+	if len(stored.Results) != len(messages) {
+		return nil, errs.New(errs.Internal, "store answered %d results for %d messages", len(stored.Results), len(messages))
 	}
 	p.store.ended()
-	p.metrics.stored(len(in.messages), time.Since(start))
+	p.metrics.stored(len(messages), time.Since(start))
+	p.refused.note(messages, stored.Results)
+	stored.Results = merge(refused, stored.Results)
 	p.tell(ctx, in, stored)
 	return stored, nil
 }
@@ -103,7 +111,10 @@ func (p *persister) tell(ctx context.Context, in persistBatch, stored *repopb.Cr
 // deliver hands the answers and the plan to the gateways, then starts the push
 // decision.
 func (p *persister) deliver(ctx context.Context, in persistBatch, stored *repopb.CreateMessagesResponse, plan *plan) error {
-	results := p.results(in, stored)
+	results, refused := p.results(in, stored)
+	if len(refused) > 0 {
+		bus.AfterDone(ctx, func(ctx context.Context) { p.answer(ctx, refused) })
+	}
 	var offline []*gatewaypb.OfflineUsers
 	if len(results) > 0 || len(plan.deliveries) > 0 {
 		report := p.push != nil && stored.OutboxId != 0
@@ -131,13 +142,14 @@ func (p *persister) deliver(ctx context.Context, in persistBatch, stored *repopb
 	return nil
 }
 
-// results answers the senders, in the order of the batch.
-func (p *persister) results(in persistBatch, stored *repopb.CreateMessagesResponse) []*gatewaypb.Result {
+// results answers the senders, in the order of the batch: those whose messages
+// were stored, and the others.
+func (p *persister) results(in persistBatch, stored *repopb.CreateMessagesResponse) (results, refused []*gatewaypb.Result) {
 	if len(in.messages) == 0 {
-		return nil
+		return nil, nil
 	}
 	slab := make([]gatewaypb.Result, len(in.messages))
-	results := make([]*gatewaypb.Result, 0, len(in.messages))
+	results = make([]*gatewaypb.Result, 0, len(in.messages))
 	for i, r := range stored.Results {
 		if r.Code != 0 {
 			p.metrics.refused(errs.Code(r.Code))
@@ -150,9 +162,13 @@ func (p *persister) results(in persistBatch, stored *repopb.CreateMessagesRespon
 		out.ClientMsgId = in.messages[i].ClientMsgId
 		out.Event, out.Duplicate = r.Event, r.Duplicate
 		out.Code, out.Error = r.Code, r.Error
-		results = append(results, out)
+		if r.Code != 0 {
+			refused = append(refused, out)
+		} else {
+			results = append(results, out)
+		}
 	}
-	return results
+	return results, refused
 }
 
 // refuse answers every sender with one error. Nothing was acknowledged, so nothing is lost.
@@ -167,13 +183,17 @@ func (p *persister) refuse(ctx context.Context, origins []*gatewaypb.Origin, mes
 			})
 		}
 	}
-	if len(results) == 0 {
-		return
+	if len(results) > 0 {
+		p.answer(ctx, results)
 	}
+}
+
+// answer hands refusals to the gateways. What does not arrive its sender sends again.
+func (p *persister) answer(ctx context.Context, refused []*gatewaypb.Result) {
 	ctx, cancel := context.WithTimeout(ctx, p.callTimeout)
 	defer cancel()
-	if _, err := p.gateway.Deliver(ctx, &gatewaypb.DeliverRequest{Results: results}); err != nil {
-		p.log.ErrorContext(ctx, "refusals were not delivered", "count", len(results), "error", err)
+	if _, err := p.gateway.Deliver(ctx, &gatewaypb.DeliverRequest{Results: refused}); err != nil {
+		p.log.ErrorContext(ctx, "refusals were not delivered", "count", len(refused), "error", err)
 	}
 }
 

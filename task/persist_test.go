@@ -18,16 +18,19 @@ func TestPersistAnswersAndDeliversABatchInOneCall(t *testing.T) {
 	f.store.group(7, 1, 2, 3)
 	muted := message(7, 2, "b")
 	muted.Message.Content = "muted"
-	f.persistAll(t, message(7, 1, "a"), muted, message(7, 2, "c"), message(7, 1, "a"))
-
+	ctx, after := bus.CollectAfter(t.Context())
+	if err := f.handlePersist(ctx, message(7, 1, "a"), muted, message(7, 2, "c"), message(7, 1, "a")); err != nil {
+		t.Fatal(err)
+	}
 	if len(f.sockets.requests) != 1 || f.store.created != 1 {
 		t.Fatalf("%d deliver calls and %d store calls, want one each", len(f.sockets.requests), f.store.created)
 	}
+	after.Call(t.Context())
 	var got []string
 	for _, r := range f.sockets.results() {
 		got = append(got, fmt.Sprint(r.Origin.ConnectionId, r.ClientMsgId, r.Event.GetSeq(), r.Duplicate, r.Code))
 	}
-	equal(t, "results", got, []string{"1a1 false 0", "2b0 false 1005", "2c2 false 0", "1a1 true 0"})
+	equal(t, "results", got, []string{"1a1 false 0", "2c2 false 0", "1a1 true 0", "2b0 false 1005"})
 	equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2})
 	d := f.sockets.deliveries()[0]
 	equal(t, "receivers", d.UserIds, []int64{1, 2, 3})
@@ -152,6 +155,72 @@ func TestPersistDeliversWhatTheGatewaysRefused(t *testing.T) {
 	f.sockets.down = nil
 	f.persistAll(t, message(7, 1, "b"))
 	equal(t, "delivered", f.sockets.seqs(7), []int64{1, 2})
+}
+
+// A refusal is told once the batch will not come again; until then it may still be stored.
+func TestPersistTellsOfARefusalWhenTheBatchIsDone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.group(7, 1, 2)
+	muted := message(7, 2, "b")
+	muted.Message.Content = "muted"
+	ctx, after := bus.CollectAfter(t.Context())
+	if err := f.handlePersist(ctx, message(7, 1, "a"), muted); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.sockets.results(); len(r) != 1 || r[0].ClientMsgId != "a" {
+		t.Fatalf("told before the batch is done: %v", r)
+	}
+	after.Call(t.Context())
+	if r := f.sockets.results(); len(r) != 2 || r[1].ClientMsgId != "b" || r[1].Code != int32(errs.Forbidden) {
+		t.Errorf("told afterwards: %v", r)
+	}
+}
+
+// What was refused stays refused when a copy of it comes, and what its sender sends again is judged anew.
+func TestPersistKeepsToItsRefusal(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.store.group(7, 1, 2)
+	muted := func(request string) *taskpb.Persist {
+		m := message(7, 2, "b")
+		m.Message.Content, m.Message.RequestId = "muted", request
+		return m
+	}
+	f.persistAll(t, muted("first"))
+	f.store.lenient = true
+	f.persistAll(t, message(7, 1, "a"), muted("first"), message(7, 1, "c"))
+	f.persistAll(t, muted("first"))
+	equal(t, "stored", f.sockets.seqs(7), []int64{1, 2})
+	codes := map[string][]int32{}
+	for _, r := range f.sockets.results() {
+		codes[r.ClientMsgId] = append(codes[r.ClientMsgId], r.Code)
+	}
+	forbidden := int32(errs.Forbidden)
+	equal(t, "answers to the copies", codes["b"], []int32{forbidden, forbidden, forbidden})
+	equal(t, "answers to the one before", codes["a"], []int32{0})
+	equal(t, "answers to the one behind", codes["c"], []int32{0})
+	f.persistAll(t, muted("second"))
+	equal(t, "stored then", f.sockets.seqs(7), []int64{1, 2, 3})
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	t.Parallel()
+	var r refusals
+	numbered := func(n int) []*repopb.NewMessage { return []*repopb.NewMessage{{ConversationId: int64(n)}} }
+	refused := []*repopb.CreateMessageResult{{Code: int32(errs.Forbidden)}}
+	for n := range refusalsKept + 3 {
+		r.note(numbered(n), refused)
+		r.note(numbered(n), refused)
+	}
+	if len(r.by) != refusalsKept || len(r.ring) != refusalsKept {
+		t.Fatalf("%d and %d are kept", len(r.by), len(r.ring))
+	}
+	for n, kept := range map[int]bool{0: false, 2: false, 3: true, refusalsKept + 2: true} {
+		if before, _ := r.split(numbered(n)); (before != nil) != kept {
+			t.Errorf("number %d is kept: %v, want %v", n, before != nil, kept)
+		}
+	}
 }
 
 func TestPersistTellsTheSenderOfAPoisonMessage(t *testing.T) {
