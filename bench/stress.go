@@ -239,7 +239,7 @@ func (run *stressRun) tell(ctx context.Context, r *report, record *check.Record)
 			acked++
 			duplicates += len(s.Seqs) - 1
 		}
-		if s.Refused {
+		if s.Refusal != "" {
 			refused++
 		}
 	}

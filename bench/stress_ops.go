@@ -109,7 +109,9 @@ func (c *stressClient) sendUntilKnown(ctx context.Context, s *check.Send) {
 	for tries := range maxTries {
 		err := c.try(ctx, s, c.rng.IntN(3) > 0)
 		if !unknown(err) {
-			s.Refused = err != nil && tries == 0
+			if err != nil && tries == 0 {
+				s.Refusal = err.Error()
+			}
 			return
 		}
 		select {
@@ -144,14 +146,14 @@ func (c *stressClient) sendLot(ctx context.Context) {
 		})
 		if unknown(err) {
 			again = append(again, s)
-		} else {
-			s.Refused = err != nil
+		} else if err != nil {
+			s.Refusal = err.Error()
 		}
 	}
 	for _, s := range again { // whether the others went before or after them is open now
 		s.Lot = 0
 		c.sendUntilKnown(ctx, s)
-		s.Refused = false
+		s.Refusal = ""
 	}
 }
 

@@ -180,8 +180,9 @@ func (h *history) checkOnce() error {
 			switch {
 			case send == nil:
 				return broken(Stored, "%s holds a message that nobody sent", here).at(conversation, e.Seq)
-			case send.Refused:
-				return broken(RefusedGone, "%s of user %s is at %s", e.ClientMsgID, e.FromUserID, here).at(conversation, e.Seq)
+			case send.Refusal != "":
+				return broken(RefusedGone, "%s of user %s, sent at %s and refused (%s), is at %s",
+					e.ClientMsgID, e.FromUserID, send.Started, send.Refusal, here).at(conversation, e.Seq)
 			}
 		}
 	}

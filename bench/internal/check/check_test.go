@@ -63,7 +63,7 @@ func whole() *check.Record {
 			{User: "ann", Conversation: "g", ClientMsgID: "a1", Content: "secret", Started: at(3), Acked: at(4), Seqs: []int64{4}},
 			{User: "bob", Conversation: "g", ClientMsgID: "b2", Content: "while cat is away", Started: at(7), Acked: at(10), Seqs: []int64{8}, Lot: 1},
 			{User: "bob", Conversation: "g", ClientMsgID: "b3", Content: "welcome back", Started: at(7), Acked: at(10), Seqs: []int64{10}, Lot: 1, Place: 1},
-			{User: "cat", Conversation: "g", ClientMsgID: "c1", Content: "let me in", Started: at(8), Refused: true},
+			{User: "cat", Conversation: "g", ClientMsgID: "c1", Content: "let me in", Started: at(8), Refusal: "not a member"},
 		},
 		Changes: []check.Change{
 			{Conversation: "g", Seq: 3, Content: "edited", Started: at(4), Done: at(5)},

@@ -45,7 +45,7 @@ type Send struct {
 	Started      time.Duration // before the first try
 	Acked        time.Duration // after the first ack
 	Seqs         []int64       // of every ack
-	Refused      bool          // the server said no for good, and never yes
+	Refusal      string        // with which the server said no for good, and never yes; empty: it did not
 	// Of messages that were sent without waiting for each other: which lot, and
 	// which of it. Lot 0: none.
 	Lot   int64
