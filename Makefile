@@ -3,8 +3,9 @@ GO      ?= go
 TOOLS   := bin/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TEST_TIMEOUT ?= 12m
+FAULTS       ?= twins,split,split:shuffled
 
-.PHONY: run build test check generate fmt fuzz bench figures deps services clean
+.PHONY: run build test check generate fmt fuzz bench faults figures deps services clean
 
 run: build ## build the server and start it on :8080 with the data in ./data
 	./bin/gochat serve
@@ -42,6 +43,9 @@ bench: build ## the figures of docs/benchmarks.md
 
 figures: services ## the figures of deployments on PostgreSQL, Kafka and Redis in docs/benchmarks.md
 	$(GO) test -run '^$$' -bench BenchmarkDeployment -benchtime 1x -timeout 20m ./e2e
+
+faults: services ## the faults of docs/reliability.md, all or those of FAULTS
+	GOCHAT_E2E_FAULTS='$(FAULTS)' $(GO) test -race -timeout 20m -v -run '^TestFaults$$' ./e2e
 
 deps: services $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## install what the tests start, build what check and generate need
 

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +14,12 @@ import (
 
 const (
 	// faultsVariable makes TestFaults go through every fault of the topologies that it names ("twins,split"), or through
-	// some: "split:Kafka is stopped|kill -9 of Kafka".
+	// some: "split:Kafka is stopped|kill -9 of Kafka"; "split:shuffled" is all in an order that the seed makes.
 	faultsVariable = "GOCHAT_E2E_FAULTS"
-	faultHold      = 2 * time.Second  // for which a fault lasts
-	faultHeal      = 15 * time.Second // within which every gateway serves after it
+	shuffled       = "shuffled"
+	seedVariable   = "GOCHAT_E2E_SEED" // of the clients and of the order; otherwise another one each time
+	faultHold      = 2 * time.Second   // for which a fault lasts
+	faultHeal      = 15 * time.Second  // within which every gateway serves after it
 	faultDelay     = 100 * time.Millisecond
 )
 
@@ -42,7 +47,11 @@ func TestFaults(t *testing.T) {
 func testFaults(t *testing.T, name string, only ...string) {
 	d := deployOn(t, name, "GOCHAT_LOG_LEVEL=info", "GOCHAT_DELIVERY_LARGE_GROUP_THRESHOLD=6")
 	faults := d.faults()
-	if len(only) > 0 {
+	seed := faultsSeed(t)
+	switch {
+	case slices.Equal(only, []string{shuffled}):
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	case len(only) > 0:
 		known := faults
 		faults = nil
 		for _, name := range only { // as often as it is named
@@ -55,19 +64,38 @@ func testFaults(t *testing.T, name string, only ...string) {
 	}
 	p := newProbe(t, d)
 	p.await(t, time.Now(), "the start")
-	load := startStress(t, d, time.Duration(len(faults)+1)*3*faultHold)
+	length := 3 * faultHold
+	for i, f := range faults {
+		faults[i].lasts = cmp.Or(f.lasts, faultHold)
+		length += 2*faultHold + faults[i].lasts
+	}
+	load := startStress(t, d, seed, length)
 	for _, f := range faults {
 		if !load.running() {
 			t.Errorf("the clients were done before: %s", f.name)
 		}
 		f.begin()
-		<-time.After(faultHold)
+		<-time.After(f.lasts)
 		f.end()
 		end := time.Now()
 		p.await(t, end, f.name)
-		t.Logf("| %s | %v | %v |", f.name, faultHold, time.Since(end).Round(10*time.Millisecond))
+		t.Logf("| %s | %v | %v |", f.name, f.lasts, time.Since(end).Round(10*time.Millisecond))
 	}
 	t.Log(load.wait(t))
+}
+
+// faultsSeed is a new seed, or the one that the environment names.
+func faultsSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv(seedVariable); given != "" {
+		var err error
+		if seed, err = strconv.ParseUint(given, 10, 63); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("seed %d", seed)
+	return seed
 }
 
 // await waits until every gateway serves, at most faultHeal since the end of a fault.
@@ -90,15 +118,13 @@ type stress struct {
 }
 
 // startStress returns once its clients are at work, on every gateway.
-func startStress(t *testing.T, d *deployment, duration time.Duration) *stress {
+func startStress(t *testing.T, d *deployment, seed uint64, duration time.Duration) *stress {
 	t.Helper()
-	seed := fmt.Sprint(time.Now().UnixNano())
-	t.Logf("seed %s", seed)
 	var urls []string
 	for _, g := range d.gateways {
 		urls = append(urls, "http://"+g.address)
 	}
-	s := &stress{newCommand(t, "stress", " are at work", "bench", "stress", "--faults", "--seed", seed,
+	s := &stress{newCommand(t, "stress", " are at work", "bench", "stress", "--faults", "--seed", fmt.Sprint(seed),
 		"--url", strings.Join(urls, ","), "--duration", duration.String())}
 	s.launch()
 	t.Cleanup(func() {

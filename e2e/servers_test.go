@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/gochat-im/gochat/platform/testenv"
 )
@@ -41,23 +42,29 @@ func (s *servers) startKafka(t testing.TB) string {
 type fault struct {
 	name       string
 	begin, end func()
+	lasts      time.Duration // 0: faultHold
 }
 
 // faults are all that can happen to a deployment, one at a time.
 func (d *deployment) faults() []fault {
 	var all []fault
 	for _, p := range d.processes {
-		all = append(all, fault{"kill -9 of " + p.name, p.kill, p.launch})
+		all = append(all, fault{name: "kill -9 of " + p.name, begin: p.kill, end: p.launch})
 	}
 	s := d.servers
 	all = append(all,
-		fault{"PostgreSQL is stopped", s.postgres.Stop, s.postgres.Start},
-		fault{"kill -9 of PostgreSQL", s.postgres.Kill, s.postgres.Start},
-		fault{"Redis is stopped", s.redis.Stop, s.redis.Start},
-		fault{"kill -9 of Redis, its data is lost", s.redis.Kill, s.redis.Start},
+		fault{name: "PostgreSQL is stopped", begin: s.postgres.Stop, end: s.postgres.Start},
+		fault{name: "kill -9 of PostgreSQL", begin: s.postgres.Kill, end: s.postgres.Start},
+		fault{name: "Redis is stopped", begin: s.redis.Stop, end: s.redis.Start},
+		fault{name: "kill -9 of Redis, its data is lost", begin: s.redis.Kill, end: s.redis.Start},
 	)
 	if s.kafka != nil {
-		all = append(all, fault{"Kafka is stopped", s.kafka.Stop, s.kafka.Start}, fault{"kill -9 of Kafka", s.kafka.Kill, s.kafka.Start})
+		all = append(
+			all,
+			fault{name: "Kafka is stopped", begin: s.kafka.Stop, end: s.kafka.Start},
+			fault{name: "kill -9 of Kafka", begin: s.kafka.Kill, end: s.kafka.Start},
+			d.rebalancing(5*faultHold),
+		)
 	}
 	each := func(do func(*testenv.TCPProxy)) func() {
 		return func() {
@@ -67,12 +74,12 @@ func (d *deployment) faults() []fault {
 		}
 	}
 	return append(all,
-		fault{"links between roles are cut", each((*testenv.TCPProxy).Cut), each((*testenv.TCPProxy).Restore)},
-		fault{"links between roles are reset", each((*testenv.TCPProxy).Reset), func() {}},
-		fault{"links between roles are half open", each((*testenv.TCPProxy).Stall), each((*testenv.TCPProxy).Resume)},
+		fault{name: "links between roles are cut", begin: each((*testenv.TCPProxy).Cut), end: each((*testenv.TCPProxy).Restore)},
+		fault{name: "links between roles are reset", begin: each((*testenv.TCPProxy).Reset), end: func() {}},
+		fault{name: "links between roles are half open", begin: each((*testenv.TCPProxy).Stall), end: each((*testenv.TCPProxy).Resume)},
 		fault{
-			"links between roles are slow (100 ms)",
-			each(func(l *testenv.TCPProxy) { l.Delay(faultDelay) }), each(func(l *testenv.TCPProxy) { l.Delay(0) }),
+			name:  "links between roles are slow (100 ms)",
+			begin: each(func(l *testenv.TCPProxy) { l.Delay(faultDelay) }), end: each(func(l *testenv.TCPProxy) { l.Delay(0) }),
 		},
 	)
 }
