@@ -155,6 +155,9 @@ func (c *conn) enqueueLocked(f *outFrame) bool {
 
 // enqueueEvent queues an entry of a log that is not held back.
 func (c *conn) enqueueEvent(f *outFrame) bool {
+	if c.seen.bySync(f.conversation, f.seq, c.hub.clock.now()) {
+		return false
+	}
 	_, behind := c.behind[f.conversation]
 	if !behind && c.queued+len(f.wire) <= c.hub.cfg.WebSocket.QueueBodyBytes {
 		c.sawLocked(f.conversation, f.seq)
@@ -178,6 +181,17 @@ func (c *conn) sawLocked(conversation, seq int64) {
 		c.seen = &seenSeqs{}
 	}
 	c.seen.add(conversation, seq)
+}
+
+// syncedLocked remembers what a sync sent that may come live still.
+func (c *conn) syncedLocked(young map[int64]int64) {
+	if len(young) == 0 {
+		return
+	}
+	if c.seen == nil {
+		c.seen = &seenSeqs{}
+	}
+	c.seen.addSynced(young, c.hub.clock.now())
 }
 
 // Conversations that one socket may be behind in before it is closed instead.

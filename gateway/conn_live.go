@@ -1,16 +1,28 @@
 package gateway
 
-import "slices"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // seenSeqs remembers which entries a socket got live, so that a sync does not
-// send them again. What comes in order costs one range a conversation. It is
-// bounded: what is forgotten may come twice, which a client ignores.
+// send them again, and the other way round. What comes in order costs one
+// range a conversation. It is bounded: what is forgotten may come twice, which
+// a client ignores.
 type seenSeqs struct {
 	conversation int64 // of the last entry…
 	last         *seqRange
 	ranges       map[int64][]*seqRange
 	count        int
+
+	synced map[int64]int64 // by conversation: up to which seq a sync sent what may come live still
+	until  int64           // when nothing of that comes any more, in the hub's time
 }
+
+// An entry is delivered live at most so long after it was stored, and
+// therefore after a sync sent it: by another process, that was late.
+const lateLive = time.Minute
 
 type seqRange struct{ from, to int64 }
 
@@ -54,6 +66,27 @@ func (s *seenSeqs) has(conversation, seq int64) bool {
 		return false
 	}
 	return slices.ContainsFunc(s.ranges[conversation], func(r *seqRange) bool { return r.from <= seq && seq <= r.to })
+}
+
+// addSynced takes note of what a sync sent.
+func (s *seenSeqs) addSynced(upTo map[int64]int64, now int64) {
+	if s.synced == nil {
+		s.synced = upTo
+	} else {
+		maps.Copy(s.synced, upTo)
+	}
+	s.until = now + lateLive.Milliseconds()
+}
+
+// bySync says whether a sync sent an entry that comes live.
+func (s *seenSeqs) bySync(conversation, seq, now int64) bool {
+	if s == nil || s.synced == nil {
+		return false
+	}
+	if now > s.until {
+		s.synced = nil
+	}
+	return seq <= s.synced[conversation]
 }
 
 // liveHold keeps live events back while a sync runs. Guarded by conn.mu.

@@ -21,6 +21,7 @@ type syncing struct {
 	c      *conn
 	hold   *liveHold
 	sent   map[int64]int64 // by conversation: the last seq that the client has, by this sync or by its word
+	young  map[int64]int64 // of sent: what may come live still
 	left   map[int64]bool  // conversations that the client has left, as far as is known here: what follows a return comes live
 	tooFar map[int64]wire.TooFar
 	cursor int64
@@ -85,7 +86,7 @@ func (s *Server) runSyncs(c *conn, ask *syncAsk) {
 // runSync answers one sync and returns the next.
 func (s *Server) runSync(c *conn, ask *syncAsk) (next *syncAsk) {
 	c.mu.Lock()
-	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, left: map[int64]bool{}, tooFar: map[int64]wire.TooFar{}}
+	y := &syncing{s: s, c: c, hold: c.sync, sent: map[int64]int64{}, young: map[int64]int64{}, left: map[int64]bool{}, tooFar: map[int64]wire.TooFar{}}
 	c.mu.Unlock()
 	ctx, span := s.traceFrame(context.Background(), &wire.Frame{Type: wire.TypeSync})
 	err := y.pages(ctx, ask.request)
@@ -179,6 +180,9 @@ func (y *syncing) entry(e *repopb.Event) error {
 		y.left[conversation] = true
 	} else {
 		y.sent[conversation] = e.GetSeq()
+		if time.Since(time.UnixMilli(e.GetCreatedAt())) < lateLive {
+			y.young[conversation] = e.GetSeq()
+		}
 	}
 	return err
 }
@@ -265,6 +269,7 @@ func (y *syncing) finish(frameID string, answer bool) bool {
 			flush = c.enqueueEvent(f) || flush
 		}
 	}
+	c.syncedLocked(y.young)
 	if next := y.hold.next; len(next) > 0 && !c.closing {
 		y.next, c.sync = next[0], newHold(next[1:])
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gochat-im/gochat/gateway/internal/wire"
 	"github.com/gochat-im/gochat/platform/errs"
@@ -73,6 +74,33 @@ func TestSyncSendsEachEntryOnce(t *testing.T) {
 	if r := c.expect("sync"); r.fields["complete"] != true || r.str("cursor") != wire.FormatSyncCursor(2000) {
 		t.Errorf("%s", r.Data)
 	}
+}
+
+// A sync reads what is stored, and another process may deliver that later.
+func TestWhatASyncSentComesLiveLater(t *testing.T) {
+	t.Parallel()
+	h := start(t, nil)
+	stored := func(seq int64) *repopb.Event {
+		e := event(42, seq)
+		e.CreatedAt = time.Now().UnixMilli()
+		return e
+	}
+	h.logic.sync = func(*repopb.GetChangesRequest) (*repopb.GetChangesResponse, error) {
+		return &repopb.GetChangesResponse{Events: []*repopb.Event{stored(1), stored(2), stored(3)}, Cursor: 1000}, nil
+	}
+	c := h.connect(7, 70)
+	c.send(`{"type":"sync","data":{}}`)
+	for range 3 {
+		c.expect("message")
+	}
+	c.expect("sync")
+	h.deliver(message(42, 2, 7), message(42, 3, 7), message(42, 4, 7), message(43, 1, 7))
+	for _, id := range []string{"42-4", "43-1"} {
+		if r := c.expect("message"); r.str("id") != id {
+			t.Fatalf("got %s, want %s", r.str("id"), id)
+		}
+	}
+	c.nothing()
 }
 
 func TestSyncLooksAgainWhenTooMuchCameLive(t *testing.T) {
