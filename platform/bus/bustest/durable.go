@@ -56,6 +56,11 @@ func goesOnAfterStop(t *testing.T, open func() bus.Bus) {
 	stop(t, first)
 	second := open()
 	subscribe(t, second, topic("stop"), func(_ context.Context, batch []bus.Record) error {
+		for _, r := range batch {
+			if r.Again {
+				t.Errorf("record %d says that it may have been handled before, after a stop in order", valueOf(r))
+			}
+		}
 		seen.add(batch...)
 		return nil
 	})

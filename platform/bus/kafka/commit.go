@@ -95,10 +95,7 @@ func (k *committer) call(all []*bus.After) {
 
 // commit stores the offsets that have changed, and reports whether the group has them all.
 func (k *committer) commit() bool {
-	k.mu.Lock()
-	after := k.after // before the offsets are looked at
-	k.after = nil
-	k.mu.Unlock()
+	after := k.takeAfter()
 	offsets := map[int]int64{}
 	for id, p := range k.owned {
 		if next := p.finished(); next > k.committed[id] {
@@ -110,17 +107,29 @@ func (k *committer) commit() bool {
 		return true
 	}
 	if err := k.group.CommitOffsets(map[string]map[int]int64{k.c.name: offsets}); err != nil {
-		tell := k.c.log.Warn
-		if passing(err) {
-			tell = k.c.log.Debug
-		}
-		tell("offsets not committed: what was handled will come again",
-			slog.Int("partitions", len(offsets)), slog.Any("error", err))
+		k.failed(err)
 		return false
 	}
 	maps.Copy(k.committed, offsets)
 	k.call(after)
 	return true
+}
+
+// takeAfter returns what is to be called after a commit of what is done by now.
+func (k *committer) takeAfter() []*bus.After {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	after := k.after
+	k.after = nil
+	return after
+}
+
+func (k *committer) failed(err error) {
+	tell := k.c.log.Warn
+	if passing(err) {
+		tell = k.c.log.Debug
+	}
+	tell("offsets not committed: what was handled may come again", slog.Int("partitions", len(k.owned)), slog.Any("error", err))
 }
 
 // passing reports whether an error belongs to an ordinary moment of a cluster: a

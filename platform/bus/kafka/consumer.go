@@ -112,6 +112,10 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 			}
 		})
 		commits := newCommitter(c, g, owned, working)
+		if err := commits.takeOver(ctx); err != nil {
+			c.bus.health.bad(err)
+			return // the group is joined anew
+		}
 		for _, s := range c.shares(owned, commits) {
 			workers.Go(func() {
 				defer cancel() // a share ends early when its handler was ended: the group is joined anew
@@ -121,7 +125,7 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 		commits.run(ctx)
 		cancel()
 		workers.Wait()
-		commits.commit()
+		commits.handOver(working)
 	})
 }
 

@@ -146,11 +146,9 @@ func (s *share) answered(p *partition, of *fetch.ResponsePartition) error {
 	records, err := p.read(of.RecordSet.Records)
 	if len(records) > 0 {
 		p.next = records[len(records)-1].offset + 1
-		p.saw(records, of.HighWatermark)
 		s.add(p, records)
-	} else {
-		p.saw(nil, of.HighWatermark)
 	}
+	p.saw(of.HighWatermark)
 	return err
 }
 
@@ -213,6 +211,7 @@ func (s *share) resolve(ctx context.Context, parts []*partition) error {
 	for _, p := range parts {
 		if offset, ok := first[p.id]; ok && p.next < 0 {
 			p.next = offset
+			p.starts(offset)
 		}
 	}
 	return nil

@@ -25,6 +25,7 @@ type partition struct {
 	// again is the first offset that no process can have had in hand before this
 	// one; -1: not known yet. It is set before the first record is put.
 	again int64
+	torn  bool // a batch was left undone; of the worker
 
 	fetched []fetched // that wait to be worked; guarded by the share
 	bytes   int       // of those
@@ -81,13 +82,19 @@ func (p *partition) pick(most int) []fetched {
 	return records
 }
 
-// saw notes what an answer of the broker tells.
-func (p *partition) saw(records []fetched, end int64) {
+// saw notes where the broker's records end.
+func (p *partition) saw(end int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end = end
-	if p.done < 0 && len(records) > 0 {
-		p.done = records[0].offset
+}
+
+// starts notes where the partition begins when nothing of it was done yet.
+func (p *partition) starts(offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done < 0 {
+		p.done = offset
 	}
 }
 

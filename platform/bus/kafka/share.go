@@ -61,6 +61,9 @@ func (s *share) run(owned, working context.Context) {
 			continue
 		}
 		if !s.work(ctx, owned, batch) {
+			for i := range batch {
+				batch[i].from.torn = true
+			}
 			return
 		}
 	}
