@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 
@@ -30,7 +32,12 @@ func processesOf(t *testing.T) map[string][]string {
 		}
 		processes["compose "+name] = environOf(s["environment"].(map[string]any))
 	}
-	shared := strings.Fields(readFile(t, "deploy/kubernetes/settings.env"))
+	var shared []string
+	for line := range strings.Lines(readFile(t, "deploy/kubernetes/settings.env")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			shared = append(shared, line)
+		}
+	}
 	for _, role := range allRoles {
 		deployment, _, _ := strings.Cut(readFile(t, "deploy/kubernetes/"+role+".yaml"), "\n---\n")
 		env := append(slices.Clone(shared), "GOCHAT_ROLES_RUN="+role,
@@ -102,9 +109,44 @@ func TestDeploymentFilesParse(t *testing.T) {
 			kinds[fmt.Sprint(m["kind"])]++
 		}
 	}
+	if kinds["NetworkPolicy"] == 0 {
+		t.Error("no policy says who may reach what")
+	}
 	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"} {
 		if kinds[kind] != len(allRoles) {
 			t.Errorf("%d documents of kind %s, want one a role", kinds[kind], kind)
+		}
+	}
+}
+
+// What the units and the containers give a process to stop in is more than it takes.
+func TestDeploymentsLetAProcessDrain(t *testing.T) {
+	t.Parallel()
+	limit := defaultConfig().ShutdownTimeout
+	for file, setting := range map[string]string{
+		"deploy/systemd/gochat.service": `TimeoutStopSec=(\d+)`, "deploy/systemd/gochat@.service": `TimeoutStopSec=(\d+)`,
+		"deploy/compose.yaml": `stop_grace_period: (\d+)s`, "deploy/kubernetes/gateway.yaml": `terminationGracePeriodSeconds: (\d+)`,
+		"deploy/kubernetes/logic.yaml": `terminationGracePeriodSeconds: (\d+)`, "deploy/kubernetes/repo.yaml": `terminationGracePeriodSeconds: (\d+)`,
+		"deploy/kubernetes/task.yaml": `terminationGracePeriodSeconds: (\d+)`,
+	} {
+		m := regexp.MustCompile(setting).FindStringSubmatch(readFile(t, file))
+		if m == nil {
+			t.Errorf("%s has no %s", file, setting)
+			continue
+		}
+		if seconds, _ := strconv.Atoi(m[1]); time.Duration(seconds)*time.Second < limit+5*time.Second {
+			t.Errorf("%s gives %d s, shutdown_timeout is %s", file, seconds, limit)
+		}
+	}
+}
+
+// A proxy that sends a request to a second gateway after the first has it would do twice what was asked for once.
+func TestTheBalancerRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(readFile(t, "deploy/nginx.conf")) {
+		code, _, _ := strings.Cut(line, "#")
+		if strings.Contains(code, "non_idempotent") {
+			t.Errorf("deploy/nginx.conf: %s", line)
 		}
 	}
 }

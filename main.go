@@ -70,7 +70,7 @@ then flags; the later wins.`,
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		serveCommand(), migrateCommand(), checkConfigCommand(), versionCommand(), adminCommand(), bench.Command(),
+		serveCommand(), readyCommand(), migrateCommand(), checkConfigCommand(), versionCommand(), adminCommand(), bench.Command(),
 	)
 	checkUsage(root)
 	return root

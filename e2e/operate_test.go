@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -172,7 +174,7 @@ func testAdminWithAndWithoutServer(t *testing.T) {
 
 func TestHelpAndCompletion(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"admin", "user", "--help"}, {"bench", "--help"}, {"completion", "bash"}, {"version"}, {"check-config"}} {
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"ready", "--help"}, {"admin", "user", "--help"}, {"bench", "--help"}, {"completion", "bash"}, {"version"}, {"check-config"}} {
 		out, stderr, code := gochat(t, "", nil, args...)
 		if code != 0 || len(out) < 20 || stderr != "" {
 			t.Errorf("gochat %s: exit %d, %d bytes, %q", strings.Join(args, " "), code, len(out), stderr)
@@ -187,5 +189,38 @@ func decode(t testing.TB, resp *http.Response, into any) {
 	t.Helper()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// `gochat ready` is for health checks: it says in one line and by its exit code what the server says of itself.
+func TestReady(t *testing.T) {
+	t.Parallel()
+	s := deploy(t)
+	gateway := s.gateways[0]
+	_, port, err := net.SplitHostPort(gateway.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(address string) (stdout, stderr string, code int) {
+		t.Helper()
+		return gochat(t, "", nil, "ready", "--private-listen", address)
+	}
+	if out, stderr, code := ask(gateway.private); code != 0 || !strings.HasPrefix(out, "ready: ") || strings.Count(out, "\n") != 1 {
+		t.Errorf("of a server that runs: exit code %d, %q, %q", code, out, stderr)
+	}
+	if _, stderr, code := ask(":" + port); code != 0 { // as the server may have it
+		t.Errorf("without a host: exit code %d, %q", code, stderr)
+	}
+	foreign := httptest.NewServer(http.NotFoundHandler())
+	defer foreign.Close()
+	if _, stderr, code := ask(foreign.Listener.Addr().String()); code != 1 || !strings.Contains(stderr, "is not a GoChat's private listener") {
+		t.Errorf("of another server: exit code %d, %q", code, stderr)
+	}
+	if _, stderr, code := ask(""); code != 2 || !strings.Contains(stderr, "private_listen") {
+		t.Errorf("without a private listener: exit code %d, %q", code, stderr)
+	}
+	gateway.kill()
+	if out, stderr, code := ask(gateway.private); code != 1 || out != "" || !strings.Contains(stderr, "not ready: nobody answers") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("of one that was killed: exit code %d, %q, %q", code, out, stderr)
 	}
 }
