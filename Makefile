@@ -3,7 +3,10 @@ GO      ?= go
 TOOLS   := bin/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 TEST_TIMEOUT ?= 12m
-FAULTS       ?= twins,split,split:shuffled
+FAULTS ?= twins,split,split:shuffled
+# Where the end-to-end suite runs, besides one process embedded: one on PostgreSQL, Kafka and Redis, two on PostgreSQL and
+# Redis, and two of each role. Two of its tests choose their topologies themselves.
+TOPOLOGIES ?= kafka twins split
 
 .PHONY: run build test check generate fmt fuzz bench faults figures deps services clean
 
@@ -13,9 +16,12 @@ run: build ## build the server and start it on :8080 with the data in ./data
 build: ## leave the binary at bin/gochat
 	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/gochat .
 
-test: services ## run every test with the race detector, and what it distorts without
+test: services ## run every test with the race detector, what it distorts without, and the end-to-end suite in every topology
 	$(GO) test -race -timeout $(TEST_TIMEOUT) ./...
 	$(GO) test -run '^(TestChurn|TestIdleConnectionIsSmall)$$' ./gateway
+	@for t in $(TOPOLOGIES); do \
+	  echo "the end-to-end suite in the topology $$t:"; \
+	  GOCHAT_E2E_TOPOLOGY=$$t $(GO) test -timeout $(TEST_TIMEOUT) -skip '^(TestFaults|TestAcrossGateways)$$' ./e2e || exit 1; done
 
 check: $(TOOLS)/golangci-lint generate ## formatting, lint and generated code
 	$(TOOLS)/golangci-lint fmt --diff

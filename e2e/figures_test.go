@@ -84,14 +84,17 @@ func (d *deployment) measure(b *testing.B, args []string) {
 		args = append(args, "--url", "http://"+g.address)
 	}
 	args = append(args, d.processFlags()...)
-	before, began := d.rows(b), time.Now()
+	before, size := d.rows(b)
+	began := time.Now()
 	profiled := d.profile(b)
 	stdout, stderr, code := gochat(b, "", nil, args...)
 	if code != 0 {
 		b.Fatalf("%s\n%s", strings.Join(args, " "), stderr)
 	}
 	profiled()
-	rows, took := d.rows(b)-before, time.Since(began)
+	took := time.Since(began)
+	rows, grown := d.rows(b)
+	rows, grown = rows-before, grown-size
 	var r benchReport
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		b.Fatal(err)
@@ -101,7 +104,8 @@ func (d *deployment) measure(b *testing.B, args []string) {
 		fmt.Fprintf(&table, "%32s %12.2f %s\n", f.Name, f.Value, f.Unit)
 	}
 	// Not b.Log, which prints a benchmark's first lines only.
-	fmt.Printf("\n%s\n%32s %9d in %v\n%s", b.Name(), "rows in PostgreSQL", rows, took.Round(time.Millisecond), &table)
+	fmt.Printf("\n%s\n%32s %9d in %v\n%32s %9d\n%s", b.Name(), "rows in PostgreSQL", rows, took.Round(time.Millisecond),
+		"bytes a row there", grown/max(rows, 1), &table)
 	acked := "messages acknowledged"
 	if args[2] == "fanout" {
 		acked = "messages"
@@ -134,18 +138,18 @@ func (d *deployment) processFlags() []string {
 	return flags
 }
 
-// rows counts the entries of all conversations.
-func (d *deployment) rows(b *testing.B) (n int64) {
+// rows counts the entries of all conversations, and the bytes of the database.
+func (d *deployment) rows(b *testing.B) (n, size int64) {
 	b.Helper()
 	conn, err := pgx.Connect(b.Context(), d.servers.postgres.URL())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer conn.Close(b.Context())
-	if err := conn.QueryRow(b.Context(), "SELECT count(*) FROM messages").Scan(&n); err != nil {
+	if err := conn.QueryRow(b.Context(), "SELECT count(*), pg_database_size(current_database()) FROM messages").Scan(&n, &size); err != nil {
 		b.Fatal(err)
 	}
-	return n
+	return n, size
 }
 
 // profile takes a profile of each process a while after the load's start, when they are wanted. The function that it returns waits for them.

@@ -1,4 +1,4 @@
-// Package e2e tests the real binary, built with the race detector, over real
+// Package e2e tests the real binary, with the race detector when the tests have it, over real
 // sockets: every call, every frame, kill -9, and the operator's commands. The
 // whole suite runs unchanged in each topology: see topology_test.go. Its
 // benchmarks measure deployments: see figures_test.go.
@@ -34,10 +34,11 @@ func run(m *testing.M) int {
 	}
 	binary = filepath.Join(dir, "gochat")
 	flag.Parse()
-	build := exec.Command("go", "build", "-race", "-o", binary, "..") //nolint:noctx // the test binary's own timeout bounds it
-	if flag.Lookup("test.bench").Value.String() != "" {
-		build = exec.Command("go", "build", "-o", binary, "..") //nolint:noctx // as above
+	arguments := []string{"build", "-o", binary}
+	if raceEnabled {
+		arguments = append(arguments, "-race")
 	}
+	build := exec.Command("go", append(arguments, "..")...) //nolint:noctx // the test binary's own timeout bounds it
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
 		return 1

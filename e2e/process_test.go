@@ -60,7 +60,7 @@ func (p *process) launch() {
 	p.t.Helper()
 	p.ready, p.exited = make(chan struct{}), make(chan struct{})
 	p.cmd = exec.Command(binary, p.args...) //nolint:noctx // stopped by signal, in Cleanup
-	p.cmd.Env = append(append(environment(), "GORACE=halt_on_error=0"), p.env...)
+	p.cmd.Env = append(environment(), p.env...)
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -148,10 +148,12 @@ func (p *process) stop() {
 	}
 }
 
-// environment is this process's without the variables that are its own: the server would take them for settings.
+// environment is this process's without the variables that are its own: the server would take them for settings. The race
+// detector's second of sleep at each exit would be most of what a short command takes; it reports a race when it sees it.
 func environment() []string {
 	inputs()
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOCHAT_") })
+	own := func(v string) bool { return strings.HasPrefix(v, "GOCHAT_") }
+	return append(slices.DeleteFunc(os.Environ(), own), "GORACE=halt_on_error=0 atexit_sleep_ms=0")
 }
 
 // gochat runs a command of the binary to its end.

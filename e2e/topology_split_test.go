@@ -34,7 +34,8 @@ func postgresEnv(t testing.TB, d *deployment) []string {
 	return []string{"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + testenv.Postgres(t)}
 }
 
-// kafkaEnv gives each deployment topics and groups of its own on the broker that all tests share.
+// kafkaEnv gives each deployment topics and groups of its own on the broker that all tests share. Of a process that was killed
+// they wait for the end of its session.
 func kafkaEnv(t testing.TB, d *deployment) []string {
 	var brokers string
 	if d.servers != nil {
@@ -44,7 +45,7 @@ func kafkaEnv(t testing.TB, d *deployment) []string {
 	}
 	return []string{
 		"GOCHAT_BUS=kafka", "GOCHAT_KAFKA_BROKERS=" + brokers, "GOCHAT_KAFKA_PREFIX=" + strings.ToLower(rand.Text()) + "-",
-		"GOCHAT_KAFKA_PARTITIONS=4",
+		"GOCHAT_KAFKA_PARTITIONS=4", "GOCHAT_KAFKA_SESSION_TIMEOUT=2s",
 	}
 }
 
