@@ -21,12 +21,9 @@ package testenv
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -65,42 +62,6 @@ func program(name string, globs ...string) (string, error) {
 	}
 	return "", fmt.Errorf("%s is not installed: run `make deps`", name)
 }
-
-// FreeAddress finds an address of 127.0.0.1 for a process that the test starts, perhaps again and again.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatalf("testenv: %v", err)
-	}
-	return local(port)
-}
-
-// freePort finds a port that nothing listens on. It lies below the range that
-// systems take for outgoing connections, so that it stays free while the
-// server that has it is stopped. This process gets no port twice: who asked for
-// it may listen only later.
-func freePort() (int, error) {
-	var last error
-	for range 100 {
-		port := 10000 + rand.IntN(20000)
-		if _, taken := handedOut.LoadOrStore(port, struct{}{}); taken {
-			continue
-		}
-		l, err := net.Listen("tcp", local(port)) //nolint:noctx // binds at once
-		if err != nil {
-			last = err
-			continue
-		}
-		return port, l.Close()
-	}
-	return 0, fmt.Errorf("find a free port: %w", last)
-}
-
-// handedOut are the ports that freePort has found.
-var handedOut sync.Map
-
-func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // tail returns the end of a server's log for an error.
 func tail(path string) string {
