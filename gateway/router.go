@@ -37,8 +37,9 @@ type Router struct {
 	log      *slog.Logger
 	metrics  *routerMetrics
 
-	mu    sync.Mutex // guards peers
-	peers map[string]*peer
+	mu     sync.Mutex // guards peers and roster
+	peers  map[string]*peer
+	roster roster
 
 	closed context.Context //nolint:containedctx // ends what runs in the background
 	end    context.CancelFunc
@@ -49,8 +50,14 @@ type Router struct {
 func NewRouter(reg registry.Registry, local *Hub, dialer *rpc.Dialer, log *slog.Logger, metrics prometheus.Registerer) *Router {
 	r := &Router{
 		registry: reg, local: local, dialer: dialer, log: log, metrics: newRouterMetrics(metrics), peers: map[string]*peer{},
+		roster: roster{live: map[string]registry.Instance{}, lapsed: map[string]registry.Instance{}},
 	}
 	r.closed, r.end = context.WithCancel(context.Background())
+	if metrics != nil {
+		metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gochat_router_lapsed_gateways", Help: "Gateways that did not renew their lease and were not seen to be dead.",
+		}, r.lapsed))
+	}
 	r.wg.Go(r.sweep)
 	return r
 }
@@ -71,11 +78,11 @@ func (r *Router) Close() {
 // later, or its clients resume, and nobody else waits for it longer than routeTimeout. But what keeps something from users
 // (a suspension, a removal) fails unless every gateway that lives took it.
 func (r *Router) Deliver(ctx context.Context, req *gatewaypb.DeliverRequest) (*gatewaypb.DeliverResponse, error) {
-	live := r.registry.Instances(ctx, registryKind)
+	live, lapsed := r.gateways(ctx)
 	if r.local != nil && len(live) == 1 && live[0].ID == r.local.id {
 		return r.local.Deliver(ctx, req)
 	}
-	parts := r.split(ctx, req, live)
+	parts := r.split(ctx, req, live, lapsed)
 	answers := make([]*gatewaypb.DeliverResponse, len(parts))
 	var calls errgroup.Group
 	for i, part := range parts {
@@ -114,7 +121,8 @@ func (r *Router) Disconnect(ctx context.Context, req *gatewaypb.DisconnectReques
 	var mu sync.Mutex
 	total := &gatewaypb.DisconnectResponse{}
 	var calls errgroup.Group
-	for _, to := range r.registry.Instances(ctx, registryKind) {
+	live, _ := r.gateways(ctx)
+	for _, to := range live {
 		calls.Go(func() error {
 			return r.reach(ctx, to, func(ctx context.Context, g gatewaypb.GatewayServiceServer) error {
 				answer, err := g.Disconnect(ctx, req)
@@ -146,21 +154,12 @@ func (r *Router) reach(ctx context.Context, to registry.Instance, call func(cont
 	}
 }
 
-func (r *Router) lives(ctx context.Context, id string) bool {
-	for _, i := range r.registry.Instances(ctx, registryKind) {
-		if i.ID == id {
-			return true
-		}
-	}
-	return false
-}
-
 // Stats implements GatewayService: sums over all gateways, or, when it is asked for users, over those that serve any of
 // them. Who cannot be reached counts nothing.
 func (r *Router) Stats(ctx context.Context, req *gatewaypb.StatsRequest) (*gatewaypb.StatsResponse, error) {
-	live := r.registry.Instances(ctx, registryKind)
+	live, lapsed := r.gateways(ctx)
 	if users := req.GetOnlineOf(); len(users) > 0 {
-		live = distinct(r.registry.Lookup(ctx, registryKind, spaceUsers, users).Instances)
+		live = distinct(append(r.registry.Lookup(ctx, registryKind, spaceUsers, users).Instances, lapsed))
 	}
 	answers := make([]*gatewaypb.StatsResponse, len(live))
 	var wg sync.WaitGroup

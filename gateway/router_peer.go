@@ -83,8 +83,11 @@ func (r *Router) sweep() {
 			return
 		case <-tick.C:
 		}
+		_, lapsed := r.gateways(r.closed)
+		r.probe(lapsed)
 		alive := map[string]struct{}{}
-		for _, i := range r.registry.Instances(r.closed, registryKind) {
+		live, _ := r.gateways(r.closed)
+		for _, i := range live {
 			alive[i.ID] = struct{}{}
 		}
 		r.mu.Lock()

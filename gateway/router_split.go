@@ -32,9 +32,9 @@ func takesAway(d *gatewaypb.Delivery) bool {
 	return d.GetSuspension() != nil || d.GetPrivate() && len(d.GetDetachUserIds()) > 0
 }
 
-// split gives each gateway its part of a request, in the order of the whole.
-func (r *Router) split(ctx context.Context, req *gatewaypb.DeliverRequest, live []registry.Instance) []*part {
-	ofUser, ofConversation := r.lookup(ctx, req)
+// split gives each gateway its part of a request, in the order of the whole. The lapsed ones are among the live.
+func (r *Router) split(ctx context.Context, req *gatewaypb.DeliverRequest, live, lapsed []registry.Instance) []*part {
+	ofUser, ofConversation := r.lookup(ctx, req, lapsed)
 	byID := make(map[string]*part, len(live))
 	var parts []*part
 	partOf := func(i registry.Instance) *part {
@@ -82,7 +82,7 @@ func (r *Router) split(ctx context.Context, req *gatewaypb.DeliverRequest, live 
 }
 
 // lookup finds the gateways of every user and interested conversation that a request needs, in one round trip each.
-func (r *Router) lookup(ctx context.Context, req *gatewaypb.DeliverRequest) (ofUser, ofConversation map[int64][]registry.Instance) {
+func (r *Router) lookup(ctx context.Context, req *gatewaypb.DeliverRequest, lapsed []registry.Instance) (ofUser, ofConversation map[int64][]registry.Instance) {
 	ofUser, ofConversation = map[int64][]registry.Instance{}, map[int64][]registry.Instance{}
 	var users, conversations []int64
 	for _, d := range req.GetDeliveries() {
@@ -115,7 +115,7 @@ func (r *Router) lookup(ctx context.Context, req *gatewaypb.DeliverRequest) (ofU
 				r.metrics.degraded.Inc()
 			}
 			for i, instances := range found.Instances {
-				l.into[l.keys[i]] = instances
+				l.into[l.keys[i]] = with(instances, lapsed)
 			}
 		})
 	}

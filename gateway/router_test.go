@@ -59,7 +59,12 @@ type gates struct {
 
 func newGates(t *testing.T) *gates {
 	t.Helper()
-	f := &gates{T: t, registry: registry.NewEmbedded()}
+	return newGatesOn(t, registry.NewEmbedded())
+}
+
+func newGatesOn(t *testing.T, reg registry.Registry) *gates {
+	t.Helper()
+	f := &gates{T: t, registry: reg}
 	cred, err := rpc.Config{Secret: routerSecret}.Credentials()
 	if err != nil {
 		t.Fatal(err)
