@@ -34,18 +34,19 @@ func postgresEnv(t testing.TB, d *deployment) []string {
 	return []string{"GOCHAT_STORE=postgres", "GOCHAT_POSTGRES_URL=" + testenv.Postgres(t)}
 }
 
-// kafkaEnv gives each deployment topics and groups of its own on the broker that all tests share. Of a process that was killed
-// they wait for the end of its session.
+// kafkaEnv gives each deployment topics and groups of its own on the broker that all tests share, or a broker of its own. Of a
+// process that was killed they wait for the end of its session: what that costs by default is for those who break things to see.
 func kafkaEnv(t testing.TB, d *deployment) []string {
 	var brokers string
+	session := "2s"
 	if d.servers != nil {
-		brokers = d.servers.startKafka(t)
+		brokers, session = d.servers.startKafka(t), "6s"
 	} else {
 		brokers = testenv.Kafka(t)
 	}
 	return []string{
 		"GOCHAT_BUS=kafka", "GOCHAT_KAFKA_BROKERS=" + brokers, "GOCHAT_KAFKA_PREFIX=" + strings.ToLower(rand.Text()) + "-",
-		"GOCHAT_KAFKA_PARTITIONS=4", "GOCHAT_KAFKA_SESSION_TIMEOUT=2s",
+		"GOCHAT_KAFKA_PARTITIONS=4", "GOCHAT_KAFKA_SESSION_TIMEOUT=" + session,
 	}
 }
 
