@@ -83,6 +83,21 @@ func TestGroupLife(t *testing.T) {
 			t.Errorf("%s: dissolved at %q, after %v", name, got, last)
 		}
 	}
+
+	// A dead group can be left, by its owner too, and is in nobody's list then.
+	phone := admin.dial(t)
+	for _, u := range []*account{member, admin} {
+		u.must(t, http.MethodPost, path+"/leave", http.StatusNoContent, nil)
+		if status, answer := u.try(t, http.MethodGet, path, nil); status != http.StatusNotFound {
+			t.Errorf("the dissolved group after leaving it: %d %v", status, answer)
+		}
+		if list, ok := u.must(t, http.MethodGet, "/api/v1/conversations", http.StatusOK, nil)["conversations"].([]any); !ok || len(list) != 0 {
+			t.Errorf("the list after leaving a dissolved group: %v", list)
+		}
+		if f, _ := phone.until(t, "event"); str(f.Data, "kind") != "member_left" || str(f.Data, "user_id") != u.id {
+			t.Errorf("a member's phone hears of %s: %v", u.id, f)
+		}
+	}
 }
 
 func TestJoinPolicies(t *testing.T) {

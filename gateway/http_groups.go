@@ -40,7 +40,7 @@ func (s *Server) registerGroups(api huma.API) {
 	}, s.joinGroup)
 	register(s, api, call{
 		id: "leave-group", method: http.MethodPost, path: "/api/v1/groups/{id}/leave", tag: tagGroups, summary: "Leave a group",
-		description: "Nothing more of it arrives once this has returned. The owner transfers it first.", errors: groupErrors,
+		description: "Nothing more of it arrives once this has returned. The owner transfers it first; a dissolved group everybody can leave.", errors: groupErrors,
 	}, s.leaveGroup)
 	register(s, api, call{
 		id: "transfer-group", method: http.MethodPost, path: "/api/v1/groups/{id}/transfer", tag: tagGroups, summary: "Give a group to another member",

@@ -168,7 +168,7 @@ type RepoServiceClient interface {
 	DissolveGroup(ctx context.Context, in *DissolveGroupRequest, opts ...grpc.CallOption) (*GroupChange, error)
 	// AddGroupMember adds users by join (actor == the only user) or by an owner or admin. Users that are members already are skipped; joining twice is a Conflict.
 	AddGroupMember(ctx context.Context, in *AddGroupMemberRequest, opts ...grpc.CallOption) (*GroupChange, error)
-	// RemoveGroupMember removes by leave (actor == user) or by an owner, or an admin (members only).
+	// RemoveGroupMember removes by leave (actor == user) or by an owner, or an admin (members only). A dissolved group can be left, by its owner too.
 	RemoveGroupMember(ctx context.Context, in *RemoveGroupMemberRequest, opts ...grpc.CallOption) (*GroupChange, error)
 	// UpdateGroupMember changes role (by the owner) or mute (by owner or admin, of a lower role).
 	UpdateGroupMember(ctx context.Context, in *UpdateGroupMemberRequest, opts ...grpc.CallOption) (*GroupChange, error)
@@ -790,7 +790,7 @@ type RepoServiceServer interface {
 	DissolveGroup(context.Context, *DissolveGroupRequest) (*GroupChange, error)
 	// AddGroupMember adds users by join (actor == the only user) or by an owner or admin. Users that are members already are skipped; joining twice is a Conflict.
 	AddGroupMember(context.Context, *AddGroupMemberRequest) (*GroupChange, error)
-	// RemoveGroupMember removes by leave (actor == user) or by an owner, or an admin (members only).
+	// RemoveGroupMember removes by leave (actor == user) or by an owner, or an admin (members only). A dissolved group can be left, by its owner too.
 	RemoveGroupMember(context.Context, *RemoveGroupMemberRequest) (*GroupChange, error)
 	// UpdateGroupMember changes role (by the owner) or mute (by owner or admin, of a lower role).
 	UpdateGroupMember(context.Context, *UpdateGroupMemberRequest) (*GroupChange, error)

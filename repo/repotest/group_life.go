@@ -158,6 +158,9 @@ func testGroupDissolved(t *testing.T, f *groupFixture) {
 	for _, p := range permissions {
 		reads := p.name == "list members" || p.name == "look at the card" || p.name == "read the history" || p.name == "list requests"
 		for i, actor := range []int64{c.owner, c.admin, c.member, c.outsider, c.left} {
+			if p.name == "leave" && i < 3 || p.name == "remove the owner" && i == 0 {
+				continue // at last, all of them
+			}
 			_, err := p.do(t.Context(), c, actor)
 			want := errs.Conflict
 			switch {
@@ -179,4 +182,36 @@ func testGroupDissolved(t *testing.T, f *groupFixture) {
 		t.Errorf("requests to a dissolved group: %v, %v", r, err)
 	}
 	checkGroup(t, f, c.group)
+	c.allLeaveDissolved(t)
 }
+
+// allLeaveDissolved lets one after the other out of a dissolved group, its owner first.
+func (c *cast) allLeaveDissolved(t *testing.T) {
+	f := c.f
+	for i, u := range []int64{c.owner, c.admin, c.admin2, c.member, c.member2} {
+		before := f.log(t, c.group)
+		change := f.remove(t, c.group, u, u)
+		wantEvent(t, change.GetEvent(), &repopb.Event{
+			ConversationId: c.group, Seq: int64(len(before) + 1), Kind: repopb.EventKind_EVENT_KIND_MEMBER_LEFT, UserId: u, TargetUserIds: []int64{u},
+		})
+		if g := change.GetGroup(); g.GetMemberCount() != int32(4-i) || g.GetDissolvedAt() == 0 {
+			t.Errorf("left a dissolved group: %v", g)
+		}
+		for what, err := range map[string]error{
+			"its card": second(f.GetGroup(t.Context(), &repopb.GetGroupRequest{GroupId: c.group, UserId: u})),
+			"leaving again": second(f.RemoveGroupMember(t.Context(), &repopb.RemoveGroupMemberRequest{
+				GroupId: c.group, ActorId: u, UserId: u,
+			})),
+		} {
+			wantCode(t, what+" to who has left", err, errs.NotFound)
+		}
+		list, err := f.GetConversations(t.Context(), &repopb.GetConversationsRequest{UserId: u, Limit: 10})
+		if err != nil || len(list.GetConversations()) != 0 {
+			t.Errorf("the list of who has left: %v, %v", list, err)
+		}
+		checkGroup(t, f, c.group)
+		f.checkRoutes(t, c.group)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

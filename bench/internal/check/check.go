@@ -56,7 +56,7 @@ const (
 	LocalLog     = "every client's own log is the history"
 	UnreadExact  = "unread counts are exact"
 	OneOwner     = "a group has one owner, always"
-	Dissolved    = "nothing is written after a group is dissolved"
+	Dissolved    = "a group that is dissolved can only be left"
 	LoggedOut    = "nothing reaches an ended login"
 )
 

@@ -202,6 +202,11 @@ func TestBrokenPromises(t *testing.T) {
 				return append(l, event(11, gochat.KindDissolved, "ann", 0), message(12, "bob", "b9", "late"))
 			})
 		}},
+		"a new name after the end": {check.Dissolved, func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				return append(l, event(11, gochat.KindDissolved, "ann", 0), event(12, gochat.KindGroupUpdated, "ann", 0))
+			})
+		}},
 		"an owner by another's hand": {check.OneOwner, func(r *check.Record) {
 			everywhere(r, func(l []gochat.Entry) []gochat.Entry { return append(l, ownership(11, "bob", "bob")) })
 		}},
@@ -285,6 +290,14 @@ func TestWhatIsAllowed(t *testing.T) {
 			r.Readings = r.Readings[1:]
 			r.Logs = r.Logs[1:]
 			r.Groups[0].OwnerID = "bob"
+			r.Unread, r.Counts = nil, nil
+		},
+		"a dissolved group that its owner leaves": func(r *check.Record) {
+			everywhere(r, func(l []gochat.Entry) []gochat.Entry {
+				return append(l, event(11, gochat.KindDissolved, "ann", 0), event(12, gochat.KindMemberLeft, "ann", 0, "ann"))
+			})
+			r.Readings = r.Readings[1:]
+			r.Logs = r.Logs[1:]
 			r.Unread, r.Counts = nil, nil
 		},
 		"what was stored before a logout": func(r *check.Record) { r.Frames[1].Device = "cat's phone" },

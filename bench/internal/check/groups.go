@@ -7,30 +7,34 @@ import (
 	gochat "github.com/gochat-im/gochat/sdk/go"
 )
 
-// checkDissolved: nothing is written after a group's end.
+// checkDissolved: after a group's end its members leave, and nothing else is written.
 func (h *history) checkDissolved() error {
 	for conversation, log := range h.logs {
-		for i, e := range log {
-			if e.Kind == gochat.KindDissolved && i+1 < len(log) {
-				after := log[i+1]
-				return broken(Dissolved, "%s of %s%s follows", after.Kind, after.FromUserID, after.UserID).at(conversation, after.Seq)
+		dissolved := false
+		for _, e := range log {
+			if dissolved && e.Kind != gochat.KindMemberLeft {
+				return broken(Dissolved, "%s of %s%s follows", e.Kind, e.FromUserID, e.UserID).at(conversation, e.Seq)
 			}
+			dissolved = dissolved || e.Kind == gochat.KindDissolved
 		}
 	}
 	return nil
 }
 
 // checkOwners follows each group's owner through its log: there is one all the
-// time, a member, and everybody is told the same at the end.
+// time, a member until the group is dissolved, and everybody is told the same at
+// the end.
 func (h *history) checkOwners() error {
 	owners := map[string]string{}
 	for conversation, log := range h.logs {
 		if len(log) == 0 || log[0].Kind != gochat.KindCreated {
 			continue
 		}
-		owner := log[0].UserID
+		owner, dissolved := log[0].UserID, false
 		for _, e := range log {
 			switch {
+			case e.Kind == gochat.KindDissolved:
+				dissolved = true
 			case e.Kind == gochat.KindRoleChanged && e.Role == gochat.RoleOwner:
 				if e.UserID != owner || len(e.TargetUserIDs) != 1 {
 					return broken(OneOwner, "user %s gives away what is user %s's", e.UserID, owner).at(conversation, e.Seq)
@@ -38,7 +42,7 @@ func (h *history) checkOwners() error {
 				owner = e.TargetUserIDs[0]
 			case e.Kind == gochat.KindRoleChanged && len(e.TargetUserIDs) == 1 && e.TargetUserIDs[0] == owner:
 				return broken(OneOwner, "the owner, user %s, is made a %s", owner, e.Role).at(conversation, e.Seq)
-			case (e.Kind == gochat.KindMemberLeft || e.Kind == gochat.KindMemberRemoved) && slices.Contains(about(e), owner):
+			case (e.Kind == gochat.KindMemberLeft || e.Kind == gochat.KindMemberRemoved) && !dissolved && slices.Contains(about(e), owner):
 				return broken(OneOwner, "the owner, user %s, leaves", owner).at(conversation, e.Seq)
 			}
 		}

@@ -129,12 +129,14 @@ func (s *Store) RemoveGroupMember(ctx context.Context, r *repopb.RemoveGroupMemb
 	})
 }
 
+// leaveGroup lets everybody out of a dissolved group, its owner too: who does not want to keep it has no other way to be
+// rid of it.
 func (t *Tx) leaveGroup(groupID, userID int64) (*repopb.GroupChange, error) {
-	g, m, err := t.open(groupID, userID, repopb.Role_ROLE_MEMBER)
+	g, m, err := t.own(groupID, userID)
 	if err != nil {
 		return nil, err
 	}
-	if m.Role == repopb.Role_ROLE_OWNER {
+	if m.Role == repopb.Role_ROLE_OWNER && g.conv.DissolvedAt == 0 {
 		return nil, errs.New(errs.Conflict, "the owner cannot leave: transfer or dissolve the group first")
 	}
 	return t.dismiss(g, repopb.EventKind_EVENT_KIND_MEMBER_LEFT, m, m)

@@ -13,10 +13,24 @@ var (
 	errAlready   = errs.New(errs.Conflict, "already a member")
 )
 
-// open returns a group that may be changed and the actor's row in it. Who is
-// not in the group gets the answer of a group that does not exist: nothing in
-// it is theirs to change, and a dissolved one not even theirs to see.
+// open returns a group that may be changed and the actor's row in it.
 func (t *Tx) open(groupID, actorID int64, least repopb.Role) (*group, *Member, error) {
+	g, actor, err := t.own(groupID, actorID)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case g.conv.DissolvedAt != 0:
+		return nil, nil, errDissolved
+	case actor.Role < least:
+		return nil, nil, errs.New(errs.Forbidden, "only %s can do that", rolesFrom(least))
+	}
+	return g, actor, nil
+}
+
+// own returns a group of the actor's, dissolved or not, and their row in it. Who
+// is not in the group gets the answer of a group that does not exist: nothing in
+// it is theirs to change, and a dissolved one not even theirs to see.
+func (t *Tx) own(groupID, actorID int64) (*group, *Member, error) {
 	g, err := t.group(groupID)
 	if err != nil {
 		return nil, nil, err
@@ -28,13 +42,8 @@ func (t *Tx) open(groupID, actorID int64, least repopb.Role) (*group, *Member, e
 	if err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case !actor.active():
+	if !actor.active() {
 		return nil, nil, errNoGroup
-	case g.conv.DissolvedAt != 0:
-		return nil, nil, errDissolved
-	case actor.Role < least:
-		return nil, nil, errs.New(errs.Forbidden, "only %s can do that", rolesFrom(least))
 	}
 	return g, actor, nil
 }
