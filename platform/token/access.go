@@ -97,7 +97,10 @@ func (k *Keys) Verify(token string, now time.Time) (Claims, error) {
 // named gives jws the key that a token names. The algorithm is ours, whatever the token's header says.
 func (k *Keys) named(_ context.Context, sink jws.KeySink, signature *jws.Signature, _ *jws.Message) error {
 	kid, _ := signature.ProtectedHeaders().KeyID()
-	public, ok := k.public[kid]
+	public, ok := k.known.Load().public[kid]
+	if !ok {
+		public, ok = k.look().public[kid]
+	}
 	if !ok {
 		return ErrInvalid
 	}

@@ -12,22 +12,36 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
 // Keys are the signing keys of a folder: the newest signs, all verify. One PEM (PKCS #8) file a key, mode 0600; the
-// names sort by age. A key is retired by removing its file.
+// names sort by age. A key is retired by removing its file and loading anew. One that is added verifies at once, so that
+// processes which sign with it may start one after the other; to sign with it the folder is loaded anew.
 type Keys struct {
-	signing  ed25519.PrivateKey
-	signKID  string
-	oldest   string                       // kid
+	dir     string
+	signing ed25519.PrivateKey
+	signKID string
+	oldest  string // kid
+	known   atomic.Pointer[verifying]
+
+	mu   sync.Mutex // guards what follows, and writing known
+	seen time.Time  // the folder's modification time that known is of
+}
+
+// verifying is what verifies; it does not change.
+type verifying struct {
 	public   map[string]ed25519.PublicKey // by kid
 	document []byte
 }
@@ -50,30 +64,77 @@ func Load(dir string) (*Keys, error) {
 		names = []string{name}
 	}
 	slices.Sort(names)
-	k := &Keys{public: map[string]ed25519.PublicKey{}}
+	k, public := &Keys{dir: dir}, map[string]ed25519.PublicKey{}
 	for _, name := range names {
 		key, err := readKey(name)
 		if err != nil {
 			return nil, err
 		}
-		public, _ := key.Public().(ed25519.PublicKey)
-		k.signing, k.signKID = key, keyID(public)
-		k.public[k.signKID] = public
+		k.signing, k.signKID = key, keyID(publicOf(key))
+		public[k.signKID] = publicOf(key)
 		if k.oldest == "" {
 			k.oldest = k.signKID
 		}
 	}
-	if k.document, err = publicSet(k.public); err != nil {
+	document, err := publicSet(public)
+	if err != nil {
 		return nil, err
 	}
+	k.known.Store(&verifying{public, document})
 	return k, nil
+}
+
+// settled is how old a folder's modification time must be to tell of the next change: clocks of file systems tick slowly.
+const settled = time.Second
+
+// look takes up the keys that were added to the folder. What cannot be read, a file that is still being copied for
+// instance, is tried again the next time.
+func (k *Keys) look() *verifying {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known := k.known.Load()
+	info, err := os.Stat(k.dir)
+	if err != nil || info.ModTime().Equal(k.seen) {
+		return known
+	}
+	names, err := filepath.Glob(filepath.Join(k.dir, "*.pem"))
+	if err != nil {
+		return known
+	}
+	public, whole := maps.Clone(known.public), true
+	for _, name := range names {
+		key, err := readKey(name)
+		if err != nil {
+			whole = false
+			continue
+		}
+		public[keyID(publicOf(key))] = publicOf(key)
+	}
+	if whole && time.Since(info.ModTime()) > settled {
+		k.seen = info.ModTime()
+	}
+	if len(public) == len(known.public) {
+		return known
+	}
+	document, err := publicSet(public)
+	if err != nil {
+		return known
+	}
+	known = &verifying{public, document}
+	k.known.Store(known)
+	return known
+}
+
+func publicOf(key ed25519.PrivateKey) ed25519.PublicKey {
+	public, _ := key.Public().(ed25519.PublicKey)
+	return public
 }
 
 // Oldest is the id of the oldest key: what processes that share a folder have in common while keys are added.
 func (k *Keys) Oldest() string { return k.oldest }
 
 // JWKS is the JSON Web Key Set (RFC 7517) of the public keys.
-func (k *Keys) JWKS() []byte { return k.document }
+func (k *Keys) JWKS() []byte { return k.look().document }
 
 // generate writes a new key so that a crash leaves either nothing or the whole file. Of several processes that do it
 // at once in a shared folder the first one's key is the key of all.
