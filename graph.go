@@ -56,7 +56,7 @@ func process(ctx context.Context, cfg Config, dir *datadir.Dir, log *slog.Logger
 		}
 		opts = append(opts, public(cfg, on.public))
 	}
-	return fx.Options(opts...)
+	return fx.Options(append(opts, fx.Supply(&phase{}), phases())...)
 }
 
 // roles provides the roles of this process, and the way to those that it has an address of.
@@ -181,10 +181,11 @@ func adminSocket(path string) fx.Option {
 	})
 }
 
-// readiness is what decides whether the process is ready: the store, where it is this process's, and the roles of other
-// processes that it needs.
+// readiness is what decides whether the process is ready: its phase, the store, where it is this process's, and the roles of
+// other processes that it needs.
 type readiness struct {
 	fx.In
+	Phase  *phase
 	Store  *repo.Service `optional:"true"`
 	Dialer *rpc.Dialer   `optional:"true"`
 	Shared condition
@@ -193,6 +194,9 @@ type readiness struct {
 // needed says what each part that the process cannot do without lacks; nil: nothing.
 func (r readiness) needed(ctx context.Context) map[string]error {
 	all := map[string]error{}
+	if err := r.Phase.err(); err != nil {
+		all["process"] = err
+	}
 	if r.Store != nil {
 		_, all["store"] = r.Store.Stats(ctx, &repopb.Empty{})
 	}
