@@ -46,12 +46,18 @@ func (r *Router) reachable(ctx context.Context, address string, code errs.Code) 
 	return nil
 }
 
-// Leave lets nobody be routed to this process's gateway any more.
+// Leave lets nobody be routed to this process's gateway any more. Where the registry cannot be reached the end of its
+// lease says so, and a process that stops then has stopped in order.
 func (r *Router) Leave(ctx context.Context) error {
 	a := r.local.announce.Swap(nil)
 	if a == nil {
 		return nil
 	}
 	a.close()
-	return a.registration.Leave(ctx)
+	err := a.registration.Leave(ctx)
+	if errs.CodeOf(err) == errs.Unavailable {
+		r.log.WarnContext(ctx, "the registry does not know that this gateway has left", "error", err)
+		return nil
+	}
+	return err
 }

@@ -329,3 +329,20 @@ func within(t *testing.T, what string, condition func() bool) {
 		}
 	}
 }
+
+// deaf is the registration at a registry that cannot be reached any more.
+type deaf struct{ registry.Registration }
+
+func (deaf) Leave(context.Context) error { return errs.New(errs.Unavailable, "the registry is lost") }
+
+// A gateway that stops while the registry is lost stops in order.
+func TestLeavingALostRegistry(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	r := NewRouter(registry.NewEmbedded(), newOrderFixture(t, nil).hub, nil, log, nil)
+	defer r.Close()
+	r.local.announce.Store(newAnnouncer(deaf{}, log))
+	if err := r.Leave(t.Context()); err != nil {
+		t.Errorf("Leave: %v", err)
+	}
+}
