@@ -25,7 +25,7 @@ func Kafka(t testing.TB) string {
 		return addresses
 	}
 	return sharedKafka.get(t, func() (string, error) {
-		k, err := newKafka()
+		k, err := newKafka(nil)
 		if err != nil {
 			return "", err
 		}
@@ -50,11 +50,34 @@ func KafkaServer(t testing.TB) KafkaHandle {
 // NewKafka prepares a private broker without starting it.
 func NewKafka(t testing.TB) KafkaHandle {
 	t.Helper()
-	k, err := newKafka()
+	k, err := newKafka(nil)
 	if err != nil {
 		t.Fatalf("testenv: %v", err)
 	}
 	return KafkaHandle{Handle: adopt(t, &k.server), k: k}
+}
+
+// KafkaAccess is what a broker's secure listener asks of its clients.
+type KafkaAccess struct {
+	Identity           string // file with the broker's certificate and key, in PEM
+	Username, Password string // of the only user, by PLAIN and by SCRAM
+}
+
+// SecureKafkaServer starts a private broker with another listener, which speaks TLS and wants a login, and returns its
+// address too.
+func SecureKafkaServer(t testing.TB, access KafkaAccess) (h KafkaHandle, address string) {
+	t.Helper()
+	port, err := freePort()
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	k, err := newKafka(&secureListener{KafkaAccess: access, address: local(port)})
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	h = KafkaHandle{Handle: adopt(t, &k.server), k: k}
+	h.Start()
+	return h, local(port)
 }
 
 // Address is host:port; it stays the same over restarts.
@@ -79,9 +102,9 @@ type kafkaServer struct {
 const kafkaSettings = `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@%[4]s
-listeners=PLAIN://%[1]s,PROXIED://%[2]s,CONTROLLER://%[4]s
-advertised.listeners=PLAIN://%[1]s,PROXIED://%[3]s
-listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAIN://%[1]s,PROXIED://%[2]s,CONTROLLER://%[4]s%[6]s
+advertised.listeners=PLAIN://%[1]s,PROXIED://%[3]s%[6]s
+listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAIN
 log.dirs=%[5]s
@@ -97,7 +120,47 @@ num.io.threads=2
 log.cleaner.enable=false
 `
 
-func newKafka() (*kafkaServer, error) {
+// secureListener is one more listener of a broker; nil: it has none.
+type secureListener struct {
+	KafkaAccess
+	address string
+}
+
+// listed is the listener as a list has it.
+func (l *secureListener) listed() string {
+	if l == nil {
+		return ""
+	}
+	return ",SECURE://" + l.address
+}
+
+// settings are those of the listener alone.
+func (l *secureListener) settings() string {
+	if l == nil {
+		return ""
+	}
+	const module = "org.apache.kafka.common.security."
+	return fmt.Sprintf(`listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location=%[1]s
+listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.secure.plain.sasl.jaas.config=%[4]splain.PlainLoginModule required user_%[2]s="%[3]s";
+listener.name.secure.scram-sha-256.sasl.jaas.config=%[4]sscram.ScramLoginModule required;
+listener.name.secure.scram-sha-512.sasl.jaas.config=%[4]sscram.ScramLoginModule required;
+`, l.Identity, l.Username, l.Password, module)
+}
+
+// credentials are the users that the broker's folder is made with.
+func (l *secureListener) credentials() (args []string) {
+	if l == nil {
+		return nil
+	}
+	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, l.Username, l.Password))
+	}
+	return args
+}
+
+func newKafka(secure *secureListener) (*kafkaServer, error) {
 	java, err := program("java")
 	if err != nil {
 		return nil, err
@@ -118,7 +181,7 @@ func newKafka() (*kafkaServer, error) {
 	}
 	k := &kafkaServer{address: local(ports[0]), behindProxy: local(ports[1]), proxyPort: ports[2]}
 	file := filepath.Join(dir, "server.properties")
-	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"))
+	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"), secure.listed()) + secure.settings()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
@@ -128,7 +191,7 @@ func newKafka() (*kafkaServer, error) {
 			"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", jars, class,
 		}, args...)...)
 	}
-	format := run("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", file)
+	format := run("kafka.tools.StorageTool", append([]string{"format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", file}, secure.credentials()...)...)
 	format.Dir = dir
 	if out, err := format.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("format Kafka's data folder: %w\n%s", err, out)
