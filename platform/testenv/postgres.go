@@ -88,6 +88,33 @@ func PostgresServer(t testing.TB, settings ...string) PostgresHandle {
 	return ownPostgres(t, "", settings...)
 }
 
+// SecurePostgresServer starts a private PostgreSQL that also speaks TLS, with a certificate and its key from PEM files.
+func SecurePostgresServer(t testing.TB, cert, key string) PostgresHandle {
+	t.Helper()
+	p, err := newPostgres("", "ssl=on")
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	for name, from := range map[string]string{"server.crt": cert, "server.key": key} { // where it looks by itself
+		if err := p.adopt(filepath.Join(p.dir, "data", name), from); err != nil {
+			t.Fatalf("testenv: %v", err)
+		}
+	}
+	return PostgresHandle{Handle: own(t, &p.server), p: p}
+}
+
+// adopt makes a copy of a file that belongs to the server.
+func (p *postgres) adopt(path, from string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil || p.as == nil {
+		return err
+	}
+	return os.Chown(path, int(p.as.Uid), int(p.as.Gid))
+}
+
 // URL is the address of the server's database; it stays the same over restarts.
 func (h PostgresHandle) URL() string { return h.p.url() }
 
