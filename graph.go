@@ -42,13 +42,15 @@ type listeners struct {
 // process is the graph of one process. Its parts start in this order, and stop in the opposite one. Starting gives up when
 // ctx ends.
 func process(ctx context.Context, cfg Config, dir *datadir.Dir, log *slog.Logger, on listeners) fx.Option {
+	serve, stop := fx.Options(), fx.Options()
+	if on.roles != nil {
+		serve, stop = port(on.roles)
+	}
 	opts := []fx.Option{
 		roles(cfg, dir, log), //nolint:contextcheck // what it opens is the process's, not the start's
-		private(cfg, on), waitForPeers(ctx, cfg), agree(ctx, cfg), startBus(cfg),
+		private(cfg, on), agree(ctx, cfg), serve, waitForPeers(ctx, cfg), startBus(cfg),
 		adminSocket(dir.AdminSocket()), //nolint:contextcheck // calls have their own
-	}
-	if on.roles != nil {
-		opts = append(opts, port(on.roles))
+		stop,
 	}
 	if cfg.Roles.local("gateway") && on.public != nil {
 		if cfg.Cache != "embedded" {

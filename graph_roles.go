@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/fx"
@@ -49,8 +50,9 @@ func trust(r RolesConfig) fx.Option {
 	)
 }
 
-// port serves the roles of this process to the others.
-func port(l net.Listener) fx.Option {
+// port serves the roles of this process to the others. They may need it before it can do all of its work, as it needs
+// them: it answers from serve on, and until stop, which comes later in the start's order and so before what it stands on.
+func port(l net.Listener) (serve, stop fx.Option) {
 	type local struct {
 		fx.In
 		Hub   *gateway.Hub   `optional:"true"`
@@ -58,8 +60,17 @@ func port(l net.Listener) fx.Option {
 		Repo  *repo.Service  `optional:"true"`
 		Task  *task.Service  `optional:"true"`
 	}
-	return fx.Invoke(func(lc fx.Lifecycle, c *rpc.Credentials, log *slog.Logger, m *rpc.Metrics, tracer *trace.Tracer, roles local) {
-		var server *rpc.Server
+	var server *rpc.Server
+	var once sync.Once
+	end := func(ctx context.Context) (err error) {
+		once.Do(func() {
+			if server != nil {
+				err = server.Stop(ctx)
+			}
+		})
+		return err
+	}
+	serve = fx.Invoke(func(lc fx.Lifecycle, c *rpc.Credentials, log *slog.Logger, m *rpc.Metrics, tracer *trace.Tracer, roles local) {
 		lc.Append(fx.Hook{
 			OnStart: func(context.Context) error {
 				server = rpc.Serve(l, c, log, m, tracer, func(r grpc.ServiceRegistrar) { //nolint:contextcheck // calls have their own
@@ -78,9 +89,10 @@ func port(l net.Listener) fx.Option {
 				})
 				return nil
 			},
-			OnStop: func(ctx context.Context) error { return server.Stop(ctx) },
+			OnStop: end, // of a start that failed
 		})
 	})
+	return serve, fx.Invoke(func(lc fx.Lifecycle) { lc.Append(fx.StopHook(end)) })
 }
 
 // waitForPeers holds the start up until every role of other processes that this one needs answers: in whatever order they
