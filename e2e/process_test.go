@@ -52,6 +52,15 @@ func newCommand(t testing.TB, name, says string, args ...string) *process {
 	return &process{t: t, name: name, says: says, args: args, log: &logBuffer{}}
 }
 
+// setting is the value of a variable that the process has.
+func (p *process) setting(name string) string {
+	i := slices.IndexFunc(p.env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+	if i < 0 {
+		p.t.Fatalf("%s is not set", name)
+	}
+	return p.env[i][len(name)+1:]
+}
+
 // privateURL is the base URL of the process's private listener.
 func (p *process) privateURL() string { return "http://" + p.private }
 

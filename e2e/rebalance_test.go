@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,11 +56,4 @@ func (d *deployment) comeAndGo(ctx context.Context, topic string) {
 }
 
 // setting is the value of a variable that every process of the deployment has.
-func (d *deployment) setting(name string) string {
-	env := d.processes[0].env
-	i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
-	if i < 0 {
-		d.t.Fatalf("%s is not set", name)
-	}
-	return env[i][len(name)+1:]
-}
+func (d *deployment) setting(name string) string { return d.processes[0].setting(name) }

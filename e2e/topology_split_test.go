@@ -58,6 +58,14 @@ func onKafka(t testing.TB, d *deployment) []processPlan {
 	}}
 }
 
+// onSQLite is one process on SQLite and Redis.
+func onSQLite(t testing.TB, d *deployment) []processPlan {
+	return []processPlan{{
+		name: "gochat", gateway: true, args: []string{"--data-dir", d.dir},
+		env: slices.Concat(newRolePort(t, d).env(), sharedEnv(t, d), []string{"GOCHAT_STORE=sqlite"}),
+	}}
+}
+
 // split is every role in two processes of its own, on PostgreSQL, Redis and Kafka.
 func split(t testing.TB, d *deployment) []processPlan { return splitInto(t, d, 2) }
 

@@ -56,7 +56,7 @@ func topologies() []topology {
 			"one process a folder": testDataFolderBelongsToOne,
 			"keys are generated":   testKeysAreGeneratedAndPrivate,
 		},
-	}, {name: "kafka", plan: onKafka}, {name: "twins", plan: twins}, {name: "shared-repo", plan: sharedRepo}, {name: "split", plan: split}}
+	}, {name: "kafka", plan: onKafka}, {name: "twins", plan: twins}, {name: "shared-repo", plan: sharedRepo}, {name: "sqlite", plan: onSQLite}, {name: "split", plan: split}}
 }
 
 func chosenTopology() (topology, error) {
