@@ -291,11 +291,11 @@ func TestValidateTokenRefuses(t *testing.T) {
 	r.store.addUser(1, "alice")
 	r.store.addUser(2, "bob")
 	good := r.mustLogin(t, "alice", "")
-	foreign, err := other.keys.Sign(token.Claims{UserID: 1, SessionID: good.GetSessionId(), IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
+	foreign, err := other.role.keys.Sign(token.Claims{UserID: 1, SessionID: good.GetSessionId(), IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
 	must(t, foreign, err)
-	mixed, err := r.keys.Sign(token.Claims{UserID: 2, SessionID: good.GetSessionId(), IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
+	mixed, err := r.role.keys.Sign(token.Claims{UserID: 2, SessionID: good.GetSessionId(), IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
 	must(t, mixed, err)
-	gone, err := r.keys.Sign(token.Claims{UserID: 1, SessionID: 999, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
+	gone, err := r.role.keys.Sign(token.Claims{UserID: 1, SessionID: 999, IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)})
 	must(t, gone, err)
 	for name, c := range map[string]struct{ token, reason string }{
 		"empty": {"", "invalid"}, "no token": {"abc.def.ghi", "invalid"}, "huge": {strings.Repeat("a", 1<<16), "invalid"},

@@ -13,21 +13,36 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
+	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/rpc/rpctest"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// TestOverGRPC is what the role promises, seen from another process.
+func TestOverGRPC(t *testing.T) {
+	t.Parallel()
+	const hangsUp = "a caller that has hung up learns no outcome over gRPC"
+	rpctest.Again(t, map[string]string{
+		"TestChangesOfACallerThatHangsUp": hangsUp, "TestRemovalDetachesBeforeItReturns": hangsUp,
+		"TestLogoutOfACallerThatHangsUp":    "a call that was given up before it began does not arrive",
+		"TestSendMessageRefusesBadMessages": "gRPC carries no text that is not UTF-8, and does not name its field",
+		"TestRegisterRefuses":               "as above",
+	})
+}
+
 // rig is a service on doubles, with a clock that the test moves.
 type rig struct {
-	*Service
-	store *store
-	hub   *hub
-	lane  *lane
-	hash  *plainHasher
+	logicpb.LogicServiceServer // the role itself, or the way to it over gRPC
+	role                       *Service
+	store                      *store
+	hub                        *hub
+	lane                       *lane
+	hash                       *plainHasher
 
 	mu    sync.Mutex // guards clock
 	clock time.Time
@@ -51,7 +66,9 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 	}
 	t.Cleanup(s.Close)
 	s.passwords, s.now = r.hash, r.time
-	r.Service = s
+	r.role = s
+	r.LogicServiceServer = rpctest.Reach[logicpb.LogicServiceServer](t, logicpb.LogicService_ServiceDesc.ServiceName, s,
+		logicpb.RegisterLogicServiceServer, NewRemote)
 	return r
 }
 

@@ -241,7 +241,7 @@ func TestAdmissionLogsTheRequestIDButNoContent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	var out strings.Builder
-	r.log = slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.role.log = slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.member(7, 1)
 	m := up(func(m *repopb.NewMessage) { m.Content = "a secret text" })
 	if err := r.lane.handler(t.Context(), []bus.Record{{Key: 7, Message: m}}); err != nil {

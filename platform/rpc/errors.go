@@ -8,6 +8,7 @@ package rpc
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -57,6 +58,9 @@ func ToStatus(err error) error {
 	return s.Err()
 }
 
+// notUTF8 is in the error of a message with a text that the contracts' format cannot carry.
+const notUTF8 = "invalid UTF-8"
+
 // FromStatus turns the error of a gRPC call back into an error of the catalogue. What the other side did not say (a
 // broken connection, an ended context) is Unavailable or Timeout.
 func FromStatus(err error) error {
@@ -82,6 +86,11 @@ func FromStatus(err error) error {
 		return &errs.Error{Code: errs.Code(code), Message: s.Message(), Details: info.GetMetadata()}
 	}
 	switch s.Code() {
+	case codes.Internal:
+		if strings.Contains(s.Message(), notUTF8) {
+			return errs.Wrap(errs.Invalid, err, "a text is not UTF-8")
+		}
+		return errs.Wrap(errs.Internal, err, "internal error")
 	case codes.DeadlineExceeded:
 		return errs.Wrap(errs.Timeout, err, "timed out")
 	case codes.Unauthenticated:
