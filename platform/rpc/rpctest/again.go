@@ -2,8 +2,11 @@ package rpctest
 
 import (
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -24,11 +27,7 @@ func Reach[S any](t testing.TB, service string, role S, register func(grpc.Servi
 // same there. Its caller has the name TestOverGRPC. except are the tests that cannot hold there, and why.
 func Again(t *testing.T, except map[string]string) {
 	t.Helper()
-	skip := "^(TestOverGRPC"
-	for name := range except {
-		skip += "|" + name
-	}
-	skip += ")$"
+	skip := "^(" + strings.Join(append(slices.Collect(maps.Keys(except)), "TestOverGRPC"), "|") + ")$"
 	if *over {
 		t.Fatal("this is the run over gRPC")
 	}
