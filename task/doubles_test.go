@@ -211,6 +211,9 @@ func (s *store) FinishJobs(_ context.Context, req *repopb.FinishJobsRequest) (*r
 
 func (s *store) RequeueJobs(context.Context, *repopb.RequeueJobsRequest) (*repopb.RequeueJobsResponse, error) {
 	defer s.lock()()
+	if s.down != nil {
+		return nil, s.down
+	}
 	out := &repopb.RequeueJobsResponse{}
 	for _, j := range s.jobs {
 		if j.dead {
@@ -223,6 +226,9 @@ func (s *store) RequeueJobs(context.Context, *repopb.RequeueJobsRequest) (*repop
 
 func (s *store) ListDeadJobs(context.Context, *repopb.ListDeadJobsRequest) (*repopb.ListDeadJobsResponse, error) {
 	defer s.lock()()
+	if s.down != nil {
+		return nil, s.down
+	}
 	out := &repopb.ListDeadJobsResponse{}
 	for _, j := range s.jobs {
 		if j.dead {
@@ -233,7 +239,10 @@ func (s *store) ListDeadJobs(context.Context, *repopb.ListDeadJobsRequest) (*rep
 }
 
 func (s *store) Stats(ctx context.Context, _ *repopb.Empty) (*repopb.StatsResponse, error) {
-	dead, _ := s.ListDeadJobs(ctx, nil)
+	dead, err := s.ListDeadJobs(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
 	defer s.lock()()
 	return &repopb.StatsResponse{PendingJobs: int64(len(s.jobs) - len(dead.Jobs)), DeadJobs: int64(len(dead.Jobs))}, s.down
 }

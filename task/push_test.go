@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
 	"github.com/gochat-im/gochat/task/taskpb"
 )
@@ -241,39 +240,6 @@ func TestMessageDuringAPushIsPushedToo(t *testing.T) {
 	}
 }
 
-func TestPushIsBuriedAfterItsAttempts(t *testing.T) {
-	t.Parallel()
-	h, url := newHook(t)
-	h.status = []int{500, 500, 500}
-	f := newFixture(t, func(c *Config) {
-		withPush(url + "/hook?token=hidden")(c)
-		c.Push.Attempts = 3
-	})
-	f.store.group(7, 1, 2)
-	f.store.views[pushTarget{7, 2}] = view(5, 3)
-	start(t, f)
-	f.persistAll(t, message(7, 1, "a"))
-	dead := func() int64 {
-		s, err := f.Stats(t.Context(), &repopb.Empty{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.DeadJobs
-	}
-	eventually(t, "the job is dead", func() bool { return dead() == 1 })
-	if n := len(h.got()); n != 3 {
-		t.Errorf("%d requests, want 3", n)
-	}
-	list, err := f.ListDead(t.Context(), &repopb.ListDeadJobsRequest{})
-	if err != nil || strings.Contains(list.Jobs[0].LastError, "hidden") {
-		t.Errorf("dead jobs = %v, %v", list, err)
-	}
-	if _, err := f.Requeue(t.Context(), &repopb.RequeueJobsRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the requeued job is done", func() bool { return dead() == 0 && len(h.got()) == 4 })
-}
-
 func TestWebhookErrorsDoNotShowItsURL(t *testing.T) {
 	t.Parallel()
 	cfg := DefaultConfig().Push
@@ -282,19 +248,5 @@ func TestWebhookErrorsDoNotShowItsURL(t *testing.T) {
 	defer w.close()
 	if err := w.post(t.Context(), 1, notice{}); err == nil || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("error = %v", err)
-	}
-}
-
-func TestSubmit(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, nil)
-	for kind, want := range map[string]errs.Code{"": errs.Invalid, "unknown": errs.Conflict, "push": errs.OK} {
-		_, err := f.Submit(t.Context(), &taskpb.SubmitRequest{Job: &repopb.Job{Kind: kind}})
-		if errs.CodeOf(err) != want {
-			t.Errorf("kind %q: %v, want %v", kind, err, want)
-		}
-	}
-	if _, err := f.Submit(t.Context(), &taskpb.SubmitRequest{}); errs.CodeOf(err) != errs.Invalid {
-		t.Errorf("no job: %v", err)
 	}
 }
