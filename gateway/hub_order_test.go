@@ -313,7 +313,7 @@ func TestTwoTasksDeliverOneConversation(t *testing.T) {
 	for first := int64(2); first <= 3; first++ {
 		tasks.Go(func() {
 			for seq := first; seq <= last; seq += 2 {
-				_, _ = h.hub.Deliver(t.Context(), &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{message(42, seq, 7, 8)}})
+				_, _ = h.role.Deliver(t.Context(), &gatewaypb.DeliverRequest{Deliveries: []*gatewaypb.Delivery{message(42, seq, 7, 8)}})
 			}
 		})
 	}

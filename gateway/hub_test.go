@@ -16,14 +16,23 @@ import (
 
 	"github.com/gochat-im/gochat/gateway/gatewaypb"
 	"github.com/gochat-im/gochat/gateway/internal/wire"
+	"github.com/gochat-im/gochat/platform/rpc/rpctest"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
+
+// TestOverGRPC is what the role promises, seen from another process.
+func TestOverGRPC(t *testing.T) {
+	t.Parallel()
+	rpctest.Again(t, map[string]string{
+		"TestChurn": "it says nothing of the contract", "TestIdleConnectionIsSmall": "likewise",
+	})
+}
 
 func TestDisconnect(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	a, b, c := h.connect(7, 70), h.connect(7, 71), h.connect(8, 80)
-	resp, err := h.hub.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, SessionIds: []int64{70}, Code: codeLoggedOut, Reason: "bye"})
+	resp, err := h.role.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, SessionIds: []int64{70}, Code: codeLoggedOut, Reason: "bye"})
 	if err != nil || resp.GetClosed() != 1 {
 		t.Fatal(resp, err)
 	}
@@ -36,7 +45,7 @@ func TestDisconnect(t *testing.T) {
 	}
 	b.expect("message")
 	c.expect("message")
-	if resp, _ := h.hub.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, ExceptSessionId: 71, Code: codeLoggedOut}); resp.GetClosed() != 0 {
+	if resp, _ := h.role.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, ExceptSessionId: 71, Code: codeLoggedOut}); resp.GetClosed() != 0 {
 		t.Errorf("closed %d", resp.GetClosed())
 	}
 	b.nothing()
@@ -51,7 +60,7 @@ func TestDisconnectPurgesTheQueue(t *testing.T) {
 	c.scheduled = true // the flusher is on its way
 	c.mu.Unlock()
 	h.deliver(message(42, 1, 7))
-	_, _ = h.hub.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, Code: codeLoggedOut})
+	_, _ = h.role.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, Code: codeLoggedOut})
 	h.hub.flusher.push(c)
 	if r, err := a.read(); err != nil || r.Type != "disconnect" {
 		t.Fatal(r, err)
@@ -75,7 +84,7 @@ func TestDisconnectPurgesTheSendBuffer(t *testing.T) {
 		defer c.mu.Unlock()
 		return !c.scheduled
 	})
-	_, _ = h.hub.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, Code: codeLoggedOut})
+	_, _ = h.role.Disconnect(t.Context(), &gatewaypb.DisconnectRequest{UserId: 7, Code: codeLoggedOut})
 	until(t, "the socket is gone", func() bool { return len(h.hub.all()) == 0 })
 	n, err := io.Copy(io.Discard, nc)
 	if !errors.Is(err, syscall.ECONNRESET) || n > 128<<10 {
@@ -169,7 +178,7 @@ func TestOfflineIsReported(t *testing.T) {
 	t.Parallel()
 	h := start(t, nil)
 	c := h.connect(7, 70)
-	resp, err := h.hub.Deliver(t.Context(), &gatewaypb.DeliverRequest{
+	resp, err := h.role.Deliver(t.Context(), &gatewaypb.DeliverRequest{
 		ReportOffline: true, Deliveries: []*gatewaypb.Delivery{message(1, 1, 7, 8), message(1, 2, 9)},
 	})
 	if err != nil || len(resp.GetOffline()) != 2 || fmt.Sprint(resp.GetOffline()[0].GetUserIds(), resp.GetOffline()[1].GetUserIds()) != "[8] [9]" {
@@ -396,7 +405,7 @@ func TestChurn(t *testing.T) {
 	if now := heapInUse(); now > heap+(8<<20) && !raceEnabled {
 		t.Errorf("%d bytes of heap, %d before", now, heap)
 	}
-	st, _ := h.hub.Stats(context.Background(), &gatewaypb.StatsRequest{})
+	st, _ := h.role.Stats(context.Background(), &gatewaypb.StatsRequest{})
 	h.hub.wheel.mu.Lock()
 	defer h.hub.wheel.mu.Unlock()
 	if st.GetUsers() != 0 || h.hub.wheel.conns != 0 {

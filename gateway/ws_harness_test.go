@@ -20,6 +20,7 @@ import (
 	"github.com/gochat-im/gochat/logic/logicpb"
 	"github.com/gochat-im/gochat/platform/bus"
 	"github.com/gochat-im/gochat/platform/errs"
+	"github.com/gochat-im/gochat/platform/rpc/rpctest"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -116,6 +117,7 @@ func (b *busDouble) Publish(_ context.Context, topic string, records ...bus.Reco
 type harness struct {
 	*testing.T
 	hub    *Hub
+	role   gatewaypb.GatewayServiceServer // the hub, or the way to it over gRPC
 	server *Server
 	logic  *logicDouble
 	bus    *busDouble
@@ -133,6 +135,8 @@ func start(t *testing.T, change func(*Config)) *harness {
 	log := slog.New(slog.DiscardHandler)
 	reg := prometheus.NewRegistry()
 	h.hub = NewHub(cfg, log, reg)
+	h.role = rpctest.Reach[gatewaypb.GatewayServiceServer](t, gatewaypb.GatewayService_ServiceDesc.ServiceName, h.hub,
+		gatewaypb.RegisterGatewayServiceServer, NewRemote)
 	s, err := NewServer(cfg, h.hub, h.logic, h.bus, log, reg)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +270,7 @@ func (c *client) nothing() {
 
 func (h *harness) deliver(deliveries ...*gatewaypb.Delivery) {
 	h.Helper()
-	if _, err := h.hub.Deliver(context.Background(), &gatewaypb.DeliverRequest{Deliveries: deliveries}); err != nil {
+	if _, err := h.role.Deliver(context.Background(), &gatewaypb.DeliverRequest{Deliveries: deliveries}); err != nil {
 		h.Fatal(err)
 	}
 }

@@ -45,7 +45,7 @@ func TestConnectByEachWay(t *testing.T) {
 		t.Errorf("hello %s", r.Data)
 	}
 	byFrame.nothing()
-	st, _ := h.hub.Stats(context.Background(), &gatewaypb.StatsRequest{OnlineOf: []int64{7, 8, 9, 10}})
+	st, _ := h.role.Stats(context.Background(), &gatewaypb.StatsRequest{OnlineOf: []int64{7, 8, 9, 10}})
 	if st.GetConnections() != 3 || st.GetUsers() != 3 || len(st.GetOnline()) != 3 {
 		t.Errorf("stats %v", st)
 	}
@@ -128,7 +128,7 @@ func TestMessageAndItsAnswer(t *testing.T) {
 	d := message(42, 5, 7)
 	d.Except = o
 	result := &gatewaypb.Result{Origin: o, ClientMsgId: "c1", Event: event(42, 5), Duplicate: true}
-	if _, err := h.hub.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{result}, Deliveries: []*gatewaypb.Delivery{d}}); err != nil {
+	if _, err := h.role.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{result}, Deliveries: []*gatewaypb.Delivery{d}}); err != nil {
 		t.Fatal(err)
 	}
 	ack := c.expect("ack")
@@ -145,14 +145,14 @@ func TestMessageAndItsAnswer(t *testing.T) {
 	if up.GetMessage().GetClientMsgId() == "" || up.GetMessage().GetEchoClientMsgId() {
 		t.Errorf("message %v", up.GetMessage())
 	}
-	_, _ = h.hub.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{{
+	_, _ = h.role.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{{
 		Origin: up.GetOrigin(), ClientMsgId: up.GetMessage().GetClientMsgId(), Code: int32(errs.Forbidden), Error: "muted", Details: map[string]string{"a": "b"},
 	}}})
 	if r := c.expect("error"); r.num("code") != int(errs.Forbidden) || r.str("message") != "muted" || r.fields["client_msg_id"] != nil {
 		t.Errorf("error %s", r.Data)
 	}
 	// A result for another gateway, or a connection that is gone, is nobody's.
-	_, _ = h.hub.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{
+	_, _ = h.role.Deliver(t.Context(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{
 		{Origin: &gatewaypb.Origin{GatewayId: "x", ConnectionId: up.GetOrigin().GetConnectionId()}, Event: event(1, 1)},
 		{Origin: &gatewaypb.Origin{GatewayId: h.hub.id, ConnectionId: 1}, Event: event(1, 1)},
 	}})
@@ -381,7 +381,7 @@ func TestAwait(t *testing.T) {
 	r, err := h.hub.Await(t.Context(), "req", func(o *gatewaypb.Origin) error {
 		go func() {
 			for range 2 { // a repeated answer harms nobody
-				_, _ = h.hub.Deliver(context.Background(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{{Origin: o, Code: 3}}})
+				_, _ = h.role.Deliver(context.Background(), &gatewaypb.DeliverRequest{Results: []*gatewaypb.Result{{Origin: o, Code: 3}}})
 			}
 		}()
 		return nil
