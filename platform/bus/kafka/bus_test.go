@@ -28,6 +28,7 @@ func settings(t *testing.T, brokers, space string) kafka.Config {
 	cfg.RetryMin, cfg.RetryMax = time.Millisecond, 50*time.Millisecond
 	cfg.PublishTimeout = time.Minute
 	cfg.SessionTimeout = 3 * time.Second
+	cfg.FetchWait = 100 * time.Millisecond // for as long a request that nobody waits for any more keeps its connection
 	return cfg
 }
 

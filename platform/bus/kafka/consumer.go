@@ -112,7 +112,7 @@ func (c *consumer) own(g *kafka.Generation, reading, working context.Context) {
 			}
 		})
 		commits := newCommitter(c, g, owned, working)
-		if err := commits.takeOver(ctx); err != nil {
+		if err := commits.takeOver(working); err != nil {
 			c.bus.health.bad(err)
 			return // the group is joined anew
 		}

@@ -94,7 +94,7 @@ func (s *share) request(ctx context.Context, parts []*partition, wait time.Durat
 	cfg := &s.c.bus.cfg
 	ctx, cancel := context.WithTimeout(ctx, wait+cfg.RequestTimeout)
 	defer cancel()
-	if err := s.resolve(ctx, parts); err != nil {
+	if err := s.c.resolve(ctx, parts); err != nil {
 		return err
 	}
 	asked := make(map[int32]*partition, len(parts))
@@ -187,7 +187,7 @@ func readBytes(b kafka.Bytes) ([]byte, error) {
 }
 
 // resolve finds the offset of the first record where it is not known.
-func (s *share) resolve(ctx context.Context, parts []*partition) error {
+func (c *consumer) resolve(ctx context.Context, parts []*partition) error {
 	var unknown []kafka.OffsetRequest
 	for _, p := range parts {
 		if p.next < 0 {
@@ -197,12 +197,12 @@ func (s *share) resolve(ctx context.Context, parts []*partition) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	answer, err := s.c.bus.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{s.c.name: unknown}})
+	answer, err := c.bus.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{c.name: unknown}})
 	if err != nil {
 		return fmt.Errorf("find the first offset: %w", err)
 	}
 	first := map[int]int64{}
-	for _, of := range answer.Topics[s.c.name] {
+	for _, of := range answer.Topics[c.name] {
 		if of.Error != nil {
 			return fmt.Errorf("find the first offset of partition %d: %w", of.Partition, of.Error)
 		}

@@ -15,8 +15,9 @@ import (
 // perhaps.
 const handedOver = "handed over"
 
-// takeOver finds out how the partitions were left, and takes their marks away:
-// should this process die, nobody may believe them.
+// takeOver finds out how the partitions were left, and commits that they have an
+// owner: without a mark, should this process die. Where nothing was committed
+// nobody has come so far before.
 func (k *committer) takeOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, k.c.bus.cfg.RequestTimeout)
 	defer cancel()
@@ -29,7 +30,8 @@ func (k *committer) takeOver(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up how partitions were left: %w", err)
 	}
-	var marked []kafka.OffsetCommit
+	var mine []kafka.OffsetCommit
+	var fresh []*partition
 	for _, of := range answer.Topics[k.c.name] {
 		p := k.owned[of.Partition]
 		switch {
@@ -38,12 +40,19 @@ func (k *committer) takeOver(ctx context.Context) error {
 		case p == nil:
 		case of.Metadata == handedOver:
 			p.again = 0
-			marked = append(marked, kafka.OffsetCommit{Partition: of.Partition, Offset: of.CommittedOffset})
-		case of.CommittedOffset < 0 && k.group.ID == 1: // the group has had no member before
+			mine = append(mine, kafka.OffsetCommit{Partition: of.Partition, Offset: of.CommittedOffset})
+		case of.CommittedOffset < 0:
 			p.again = 0
+			fresh = append(fresh, p)
 		}
 	}
-	return k.store(ctx, marked)
+	if err := k.c.resolve(ctx, fresh); err != nil {
+		return err
+	}
+	for _, p := range fresh {
+		mine = append(mine, kafka.OffsetCommit{Partition: p.id, Offset: p.next})
+	}
+	return k.store(ctx, mine)
 }
 
 // handOver commits what is done for the last time, and says so.
