@@ -1,6 +1,9 @@
 package postgres
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
@@ -11,31 +14,34 @@ type senderKey struct {
 	key    string
 }
 
-// backend holds what a transaction read at its begin and what it will write at
+// backend holds what a transaction knew at its begin and what it will write at
 // its end: everything of one kind in one statement.
 type backend struct {
-	x             *transaction
-	conversations map[int64]sqlstore.Conversation
-	members       map[sqlstore.MemberKey]sqlstore.Member
-	used          map[senderKey]struct{} // keys that are stored or held back
+	conn       *conn
+	known      known
+	remembered bool                   // nothing was read or locked yet, and is before the end
+	used       map[senderKey]struct{} // keys that are stored or held back
 
-	messages messageRows
+	messages []sqlstore.MessageRow
+	storedAt int64 // no message that was held back was stored with an earlier time than this
 	sent     map[sqlstore.MemberKey]int64
 	outbox   outboxRows
 }
 
-func newBackend() *backend { return &backend{} }
-
 // Conversation implements sqlstore.Backend: of those that were locked at the begin.
 func (b *backend) Conversation(id int64) (sqlstore.Conversation, bool) {
-	c, ok := b.conversations[id]
-	return c, ok
+	if c := b.known.conversation(id); c != nil {
+		return *c, true
+	}
+	return sqlstore.Conversation{}, false
 }
 
 // Member implements sqlstore.Backend.
 func (b *backend) Member(key sqlstore.MemberKey) (sqlstore.Member, bool) {
-	m, ok := b.members[key]
-	return m, ok
+	if m := b.known.member(key); m != nil {
+		return *m, true
+	}
+	return sqlstore.Member{}, false
 }
 
 // KeepMember implements sqlstore.Backend: the transaction itself remembers.
@@ -44,6 +50,10 @@ func (*backend) KeepMember(sqlstore.Member) {}
 // InsertMessage implements sqlstore.Backend. A key that another transaction
 // uses meanwhile fails the commit; the transaction finds it when it runs again.
 func (b *backend) InsertMessage(m sqlstore.MessageRow) (bool, error) {
+	if b.remembered { // the index has the word
+		b.messages = append(b.messages, m)
+		return true, nil
+	}
 	key := senderKey{m.Message.GetSenderId(), m.Message.GetClientMsgId()}
 	if _, ok := b.used[key]; ok {
 		return false, b.flushMessages()
@@ -52,7 +62,7 @@ func (b *backend) InsertMessage(m sqlstore.MessageRow) (bool, error) {
 		b.used = map[senderKey]struct{}{}
 	}
 	b.used[key] = struct{}{}
-	b.messages.add(m)
+	b.messages = append(b.messages, m)
 	return true, nil
 }
 
@@ -77,20 +87,20 @@ func (b *backend) AddOutbox(createdAt int64, ranges string, id *int64) error {
 
 // flushMessages stores what is held back, so that it can be found.
 func (b *backend) flushMessages() error {
-	if b.messages.len() == 0 {
+	if len(b.messages) == 0 {
 		return nil
 	}
-	if _, err := b.x.Exec(insertMessages, b.messages.args()...); err != nil {
+	if _, err := b.conn.Exec(insertMessages, append(messageRows(b.messages), b.clock())...); err != nil {
 		return err
 	}
-	b.messages = messageRows{}
+	b.messages = nil
 	return nil
 }
 
 // queue adds the statements that store everything, read their results.
 func (b *backend) queue(batch *pgx.Batch) {
-	if b.messages.len() > 0 {
-		batch.Queue(insertMessages, b.messages.args()...)
+	if len(b.messages) > 0 {
+		batch.Queue(insertMessages, append(messageRows(b.messages), b.clock())...)
 	}
 	if len(b.sent) > 0 {
 		var conversations, users, counts []int64
@@ -100,19 +110,27 @@ func (b *backend) queue(batch *pgx.Batch) {
 		batch.Queue(saveSent, conversations, users, counts)
 	}
 	if len(b.outbox.ids) > 0 {
-		batch.Queue(insertOutbox, b.outbox.createdAt, b.outbox.ranges)
+		batch.Queue(insertOutbox, b.outbox.createdAt, b.outbox.ranges, b.clock())
 	}
 }
 
+// clock is 1 when the statements that write take the time themselves: none was read at the begin.
+func (b *backend) clock() int64 {
+	if b.remembered {
+		return 1
+	}
+	return 0
+}
+
 func (b *backend) read(results pgx.BatchResults) error {
-	if b.messages.len() > 0 {
-		if _, err := results.Exec(); err != nil {
-			return b.x.fail(err)
+	if len(b.messages) > 0 {
+		if err := results.QueryRow().Scan(&b.storedAt); err != nil {
+			return b.conn.fail(err)
 		}
 	}
 	if len(b.sent) > 0 {
 		if _, err := results.Exec(); err != nil {
-			return b.x.fail(err)
+			return b.conn.fail(err)
 		}
 	}
 	if len(b.outbox.ids) == 0 {
@@ -120,10 +138,10 @@ func (b *backend) read(results pgx.BatchResults) error {
 	}
 	rows, err := results.Query()
 	if err != nil {
-		return b.x.fail(err)
+		return b.conn.fail(err)
 	}
 	i := 0
-	return b.x.scan(rows, func(r sqlstore.Row) error {
+	return b.conn.scan(rows, func(r sqlstore.Row) error {
 		*b.outbox.ids[i] = r.Int64(0)
 		i++
 		return nil
@@ -136,12 +154,19 @@ const (
 		WHERE m.conversation_id = v.conversation_id AND m.user_id = v.user_id`
 
 	insertOutbox = `INSERT INTO outbox (created_at, ranges)
-		SELECT v.created_at, v.ranges FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS v (created_at, ranges, place)
+		SELECT greatest(v.created_at, CASE WHEN $3::bigint <> 0 THEN ` + now + ` ELSE 0 END), v.ranges
+		FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS v (created_at, ranges, place)
 		ORDER BY v.place RETURNING id`
 
-	insertMessages = `INSERT INTO messages
+	// insertMessages stores messages with their times, or, if $12 is not 0, with the present one where that is later,
+	// which it returns.
+	insertMessages = `WITH clock AS MATERIALIZED (
+			SELECT CASE WHEN $12::bigint <> 0 AND pg_current_xact_id() IS NOT NULL THEN ` + now + ` ELSE 0 END AS now
+		), stored AS (` + insertRows + `) SELECT now FROM clock`
+	insertRows = `INSERT INTO messages
 		(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
-		SELECT v.conversation_id, v.seq, 1, v.user_id, v.created_at, v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
+		SELECT v.conversation_id, v.seq, 1, v.user_id, greatest(v.created_at, (SELECT now FROM clock)),
+			v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])
 		AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)`
 )
@@ -153,32 +178,42 @@ type outboxRows struct {
 	ids       []*int64
 }
 
-// messageRows are messages by column, as insertMessages takes them.
-type messageRows struct {
-	conversations, seqs, users, times, counts, sents, echoes, hashes []int64
-	types, contents, keys                                            []string
-}
-
-func (r *messageRows) len() int { return len(r.seqs) }
-
-func (r *messageRows) add(m sqlstore.MessageRow) {
-	echo := int64(0)
-	if m.Message.GetEchoClientMsgId() {
-		echo = 1
+// messageRows returns messages by column, as insertMessages takes them: by conversation, the order in which every
+// transaction takes what another may be waiting for.
+func messageRows(rows []sqlstore.MessageRow) []any {
+	slices.SortStableFunc(rows, func(a, b sqlstore.MessageRow) int {
+		return cmp.Compare(a.Message.GetConversationId(), b.Message.GetConversationId())
+	})
+	numbers := func(of func(r *sqlstore.MessageRow) int64) []int64 {
+		column := make([]int64, len(rows))
+		for i := range rows {
+			column[i] = of(&rows[i])
+		}
+		return column
 	}
-	r.conversations = append(r.conversations, m.Message.GetConversationId())
-	r.seqs = append(r.seqs, m.Seq)
-	r.users = append(r.users, m.Message.GetSenderId())
-	r.times = append(r.times, m.CreatedAt)
-	r.counts = append(r.counts, m.Count)
-	r.sents = append(r.sents, m.Sent)
-	r.types = append(r.types, m.Message.GetMessageType())
-	r.contents = append(r.contents, m.Message.GetContent())
-	r.keys = append(r.keys, m.Message.GetClientMsgId())
-	r.echoes = append(r.echoes, echo)
-	r.hashes = append(r.hashes, m.Hash)
-}
-
-func (r *messageRows) args() []any {
-	return []any{r.conversations, r.seqs, r.users, r.times, r.counts, r.sents, r.types, r.contents, r.keys, r.echoes, r.hashes}
+	texts := func(of func(r *sqlstore.MessageRow) string) []string {
+		column := make([]string, len(rows))
+		for i := range rows {
+			column[i] = of(&rows[i])
+		}
+		return column
+	}
+	return []any{
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Message.GetConversationId() }),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Seq }),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Message.GetSenderId() }),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.CreatedAt }),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Count }),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Sent }),
+		texts(func(r *sqlstore.MessageRow) string { return r.Message.GetMessageType() }),
+		texts(func(r *sqlstore.MessageRow) string { return r.Message.GetContent() }),
+		texts(func(r *sqlstore.MessageRow) string { return r.Message.GetClientMsgId() }),
+		numbers(func(r *sqlstore.MessageRow) int64 {
+			if r.Message.GetEchoClientMsgId() {
+				return 1
+			}
+			return 0
+		}),
+		numbers(func(r *sqlstore.MessageRow) int64 { return r.Hash }),
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gochat-im/gochat/platform/errs"
 	"github.com/gochat-im/gochat/repo/repopb"
@@ -18,115 +17,184 @@ var errClosed = errs.New(errs.Unavailable, "the store is closed")
 // batcher gathers the message batches that callers bring at the same time into
 // one transaction: its round trips and its commit are shared. A few
 // transactions run side by side, so that one waits for the disk while another
-// is prepared; those of the same conversation wait for its lock.
+// is prepared. No two of them touch the same conversation: the second would
+// only wait for the first's lock, so it is left to gather more meanwhile.
+//
+// The caller of the first batch of a transaction runs it for all of them, and
+// then lets those lead that may begin: nothing is handed to another goroutine
+// that need not be.
 type batcher struct {
-	s     *Store
-	queue chan *batchRequest
-	wg    sync.WaitGroup
+	s    *Store
+	room chan struct{} // holds one for every batch that waits
 
-	mu     sync.RWMutex // guards closed against a send on the closed queue
-	closed bool
+	mu      sync.Mutex // guards what follows
+	waiting []*batchRequest
+	busy    map[int64]struct{} // the conversations of the transactions under way
+	running int                // transactions
+	closed  bool
+	idle    sync.Cond // closed, and nothing is running
 }
 
 // batchRequest is one caller's batch.
 type batchRequest struct {
-	ctx    context.Context //nolint:containedctx // it travels to the goroutine that decides whether to begin
 	r      *repopb.CreateMessagesRequest
-	taken  atomic.Bool // by the batcher, or by its caller who went away
+	taken  atomic.Bool          // by the batcher, or by its caller who went away
+	lead   chan []*batchRequest // gets what the caller is to store, its own batch first
 	resp   *repopb.CreateMessagesResponse
 	err    error
 	answer chan struct{}
 }
 
-func startBatcher(s *Store) *batcher {
-	b := &batcher{s: s, queue: make(chan *batchRequest, s.opt.QueueSize)}
-	for range s.opt.Writers {
-		b.wg.Go(b.run)
-	}
+func newBatcher(s *Store) *batcher {
+	b := &batcher{s: s, room: make(chan struct{}, s.opt.QueueSize), busy: map[int64]struct{}{}}
+	b.idle.L = &b.mu
 	return b
 }
 
+// stop returns when what waits is stored. Nothing waits without a transaction that is in its way.
 func (b *batcher) stop() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.closed = true
-	close(b.queue)
-	b.mu.Unlock()
-	b.wg.Wait()
+	for b.running > 0 {
+		b.idle.Wait()
+	}
 }
+
+// queued counts the batches that wait.
+func (b *batcher) queued() int { return len(b.room) }
 
 // CreateMessages implements repo.Store.
 func (s *Store) CreateMessages(ctx context.Context, r *repopb.CreateMessagesRequest) (*repopb.CreateMessagesResponse, error) {
-	q := &batchRequest{ctx: ctx, r: r, answer: make(chan struct{})}
+	q := &batchRequest{r: r, lead: make(chan []*batchRequest, 1), answer: make(chan struct{})}
 	if err := s.batches.enqueue(ctx, q); err != nil {
 		return nil, err
 	}
-	select {
-	case <-q.answer:
-	case <-ctx.Done():
-		if q.taken.CompareAndSwap(false, true) {
-			return nil, ctx.Err()
+	for gone := ctx.Done(); ; {
+		select {
+		case batch := <-q.lead:
+			s.batches.run(context.WithoutCancel(ctx), batch)
+			return q.resp, q.err
+		case <-q.answer:
+			return q.resp, q.err
+		case <-gone:
+			if q.taken.CompareAndSwap(false, true) {
+				return nil, ctx.Err()
+			}
+			gone = nil // it runs, or is to lead: the outcome is near
 		}
-		<-q.answer // it runs: the outcome is near
 	}
-	return q.resp, q.err
 }
 
 func (b *batcher) enqueue(ctx context.Context, q *batchRequest) error {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.closed {
-		return errClosed
-	}
 	select {
-	case b.queue <- q:
-		return nil
+	case b.room <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		<-b.room
+		return errClosed
+	}
+	b.waiting = append(b.waiting, q)
+	b.begin()
+	return nil
 }
 
-func (b *batcher) run() {
-	var batch []*batchRequest
-	for first := range b.queue {
-		batch = b.take(batch[:0], first)
-		if len(batch) == 0 {
-			continue
-		}
-		b.store(batch)
-		for _, q := range batch {
-			close(q.answer)
-		}
-		clear(batch)
+// run stores what the caller leads, and lets others lead.
+func (b *batcher) run(ctx context.Context, batch []*batchRequest) {
+	b.store(ctx, batch)
+	b.end(batch)
+	for _, q := range batch {
+		close(q.answer)
 	}
 }
 
-// take adds whatever has queued, up to a full transaction.
-func (b *batcher) take(batch []*batchRequest, first *batchRequest) []*batchRequest {
-	messages := 0
-	for q := first; ; {
+func (b *batcher) end(batch []*batchRequest) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range batch {
+		for _, m := range q.r.GetMessages() {
+			delete(b.busy, m.GetConversationId())
+		}
+	}
+	b.running--
+	b.begin()
+	if b.running == 0 {
+		b.idle.Broadcast()
+	}
+}
+
+// begin lets those lead that may.
+func (b *batcher) begin() {
+	for b.running < b.s.opt.Writers {
+		batch := b.take()
+		if len(batch) == 0 {
+			return
+		}
+		b.running++
+		batch[0].lead <- batch
+	}
+}
+
+// take picks of those that wait, the first first, whatever no transaction is in
+// the way of, up to a full transaction, and makes its conversations busy. What
+// waits for a conversation makes those wait that come after it with the same.
+func (b *batcher) take() (batch []*batchRequest) {
+	var blocked map[int64]struct{}
+	kept, messages, looked := b.waiting[:0], 0, 0
+	for i, q := range b.waiting {
+		if messages >= maxMessages || looked >= 4*maxMessages {
+			kept = append(kept, b.waiting[i:]...)
+			break
+		}
+		looked += len(q.r.GetMessages())
+		if touches(q, b.busy) || touches(q, blocked) {
+			if blocked == nil {
+				blocked = map[int64]struct{}{}
+			}
+			add(blocked, q)
+			kept = append(kept, q)
+			continue
+		}
+		<-b.room
 		if q.taken.CompareAndSwap(false, true) {
 			batch = append(batch, q)
 			messages += len(q.r.GetMessages())
 		}
-		if messages >= maxMessages {
-			return batch
+	}
+	clear(b.waiting[len(kept):])
+	b.waiting = kept
+	for _, q := range batch {
+		add(b.busy, q)
+	}
+	return batch
+}
+
+func touches(q *batchRequest, conversations map[int64]struct{}) bool {
+	if len(conversations) == 0 {
+		return false
+	}
+	for _, m := range q.r.GetMessages() {
+		if _, ok := conversations[m.GetConversationId()]; ok {
+			return true
 		}
-		select {
-		case next, ok := <-b.queue:
-			if !ok {
-				return batch
-			}
-			q = next
-		default:
-			return batch
-		}
+	}
+	return false
+}
+
+func add(conversations map[int64]struct{}, q *batchRequest) {
+	for _, m := range q.r.GetMessages() {
+		conversations[m.GetConversationId()] = struct{}{}
 	}
 }
 
 // store leaves its outcome in every request. When one of several spoils the
 // transaction, each gets its own.
-func (b *batcher) store(batch []*batchRequest) {
-	err := b.s.storeBatch(batch)
+func (b *batcher) store(ctx context.Context, batch []*batchRequest) {
+	err := b.s.storeBatch(ctx, batch)
 	if err == nil {
 		return
 	}
@@ -137,31 +205,6 @@ func (b *batcher) store(batch []*batchRequest) {
 		return
 	}
 	for i := range batch {
-		b.store(batch[i : i+1])
+		b.store(ctx, batch[i:i+1])
 	}
-}
-
-func (s *Store) storeBatch(batch []*batchRequest) error {
-	requests := make([]*repopb.CreateMessagesRequest, len(batch))
-	for i, q := range batch {
-		requests[i] = q.r
-	}
-	read := newPreload(requests)
-	start, messages := time.Now(), 0
-	err := s.attempts(context.WithoutCancel(batch[0].ctx), func(ctx context.Context) error {
-		return s.transaction(ctx, read, func(x *transaction) error {
-			for _, q := range batch {
-				var err error
-				if q.resp, err = x.tx.CreateMessages(q.r); err != nil {
-					return err
-				}
-			}
-			messages = x.tx.Messages()
-			return nil
-		})
-	})
-	if err == nil {
-		s.commits.Commit(len(batch), messages, time.Since(start))
-	}
-	return err
 }

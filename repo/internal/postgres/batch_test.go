@@ -163,7 +163,7 @@ func TestOneBadRequestSpoilsNoOther(t *testing.T) {
 			waitForLock(t, s.opt.URL) // the others gather meanwhile
 		}
 	}
-	for len(s.batches.queue) < len(errsOf)-1 {
+	for s.batches.queued() < len(errsOf)-1 {
 		if t.Context().Err() != nil {
 			t.Fatal(t.Context().Err())
 		}

@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
@@ -20,32 +22,46 @@ import (
 // 70 % of the loop's or more. A second loop also locks the rows of the conversations, in which writers of one
 // conversation wait for each other as they must to number its messages.
 func BenchmarkCreateMessages(b *testing.B) {
-	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {500, 2}} {
+	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {500, 1}, {500, 2}} {
 		b.Run(fmt.Sprintf("%dx%d", bench.size, bench.callers), func(b *testing.B) {
 			s := openTest(b)
-			const pairs = 100
-			ids := make([]int64, pairs)
+			ways := []struct {
+				store func(caller int, messages []*repopb.NewMessage) error
+				took  time.Duration
+			}{
+				{store: func(_ int, messages []*repopb.NewMessage) error {
+					resp, err := s.CreateMessages(b.Context(), &repopb.CreateMessagesRequest{Messages: messages})
+					if err == nil && resp.GetResults()[0].GetCode() != 0 {
+						err = fmt.Errorf("refused: %v", resp.GetResults()[0])
+					}
+					return err
+				}},
+				{store: bareLoop(b, s, bench.callers, false)},
+				{store: bareLoop(b, s, bench.callers, true)},
+			}
+			const pairs = 100 // of each way
+			ids := make([]int64, pairs*len(ways))
 			for i := range ids {
 				ids[i] = addPair(b, s, int64(i+1))
 			}
 			content := strings.Repeat("x", 100)
-			batch := func(rng *rand.Rand, keys string, n int) []*repopb.NewMessage {
+			batch := func(rng *rand.Rand, way, n int) []*repopb.NewMessage {
 				messages := make([]*repopb.NewMessage, bench.size)
 				for i := range messages {
-					p := rng.IntN(pairs)
-					messages[i] = text(ids[p], int64(2*(p+1)+rng.IntN(2)), fmt.Sprintf("%s-%08d-%08x", keys, n*bench.size+i, rng.Uint32()), content)
+					p := way*pairs + rng.IntN(pairs)
+					messages[i] = text(ids[p], int64(2*(p+1)+rng.IntN(2)), fmt.Sprintf("%08d-%08x", n*bench.size+i, rng.Uint32()), content)
 				}
 				return messages
 			}
-			// Both do the same number of batches, one after the other, in the same database.
-			run := func(each func(caller, n int, messages []*repopb.NewMessage) error, keys string) float64 {
+			// All do the same number of batches, by turns, in the same database.
+			run := func(way, from, to int) time.Duration {
 				var wg sync.WaitGroup
 				start := time.Now()
 				for caller := range bench.callers {
 					wg.Go(func() {
-						rng := rand.New(rand.NewPCG(1, uint64(caller)))
-						for n := caller; n < b.N; n += bench.callers {
-							if err := each(caller, n, batch(rng, keys, n)); err != nil {
+						rng := rand.New(rand.NewPCG(uint64(from), uint64(caller)))
+						for n := from + caller; n < to; n += bench.callers {
+							if err := ways[way].store(caller, batch(rng, way, n)); err != nil {
 								b.Error(err)
 								return
 							}
@@ -53,53 +69,56 @@ func BenchmarkCreateMessages(b *testing.B) {
 					})
 				}
 				wg.Wait()
-				return float64(b.N*bench.size) / time.Since(start).Seconds()
+				return time.Since(start)
 			}
+			const turns = 10
 			b.ResetTimer()
-			stored := run(func(_, _ int, messages []*repopb.NewMessage) error {
-				resp, err := s.CreateMessages(b.Context(), &repopb.CreateMessagesRequest{Messages: messages})
-				if err == nil && resp.GetResults()[0].GetCode() != 0 {
-					err = fmt.Errorf("refused: %v", resp.GetResults()[0])
+			for turn := range turns {
+				for way := range ways {
+					ways[way].took += run(way, turn*b.N/turns, (turn+1)*b.N/turns)
 				}
-				return err
-			}, "store")
-			b.StopTimer()
-			floor := run(bareLoop(b, s, bench.callers, bench.size, 1, false), "bare")
-			locked := run(bareLoop(b, s, bench.callers, bench.size, 2, true), "locked")
-			b.ReportMetric(stored, "rows/s")
-			b.ReportMetric(floor, "bare-rows/s")
-			b.ReportMetric(locked, "locked-rows/s")
-			b.ReportMetric(100*stored/floor, "%")
-			b.ReportMetric(100*stored/locked, "%-of-locked")
+			}
+			rate := func(way int) float64 { return float64(b.N*bench.size) / ways[way].took.Seconds() }
+			b.ReportMetric(rate(0), "rows/s")
+			b.ReportMetric(rate(1), "bare-rows/s")
+			b.ReportMetric(rate(2), "locked-rows/s")
+			b.ReportMetric(100*rate(0)/rate(1), "%")
+			b.ReportMetric(100*rate(0)/rate(2), "%-of-locked")
 		})
 	}
 }
 
+// bareInsert is the one statement of the bare loop.
+const bareInsert = `INSERT INTO messages
+	(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
+	SELECT v.conversation_id, v.seq, 1, v.user_id, v.created_at, v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
+	FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])
+	AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)`
+
 // bareLoop returns what inserts a batch with pgx alone, in one round trip on one connection a caller: a statement that
-// commits by itself, or a transaction that first locks the conversations. Each loop takes a range of seqs of its own.
-func bareLoop(b *testing.B, s *Store, callers, size int, seqs int64, locks bool) func(caller, n int, messages []*repopb.NewMessage) error {
+// commits by itself, or a transaction that first locks the conversations.
+func bareLoop(b *testing.B, s *Store, callers int, locks bool) func(caller int, messages []*repopb.NewMessage) error {
 	b.Helper()
 	conns := make([]*pgx.Conn, callers)
 	for i := range conns {
 		conns[i] = connect(b, s.opt.URL)
 	}
-	return func(caller, n int, messages []*repopb.NewMessage) error {
-		var r messageRows
+	var seq atomic.Int64
+	return func(caller int, messages []*repopb.NewMessage) error {
+		rows, conversations := make([]sqlstore.MessageRow, len(messages)), make([]int64, len(messages))
 		for i, m := range messages {
-			r.conversations, r.seqs = append(r.conversations, m.GetConversationId()), append(r.seqs, seqs*1_000_000_000+int64(n*size+i))
-			r.users, r.times = append(r.users, m.GetSenderId()), append(r.times, 1)
-			r.counts, r.sents = append(r.counts, 1), append(r.sents, 1)
-			r.types, r.contents, r.keys = append(r.types, m.GetMessageType()), append(r.contents, m.GetContent()), append(r.keys, m.GetClientMsgId())
-			r.echoes, r.hashes = append(r.echoes, 0), append(r.hashes, 1)
+			rows[i] = sqlstore.MessageRow{Message: m, Seq: seq.Add(1), CreatedAt: 1, Count: 1, Sent: 1, Hash: 1}
+			conversations[i] = m.GetConversationId()
 		}
+		bareArgs := messageRows(rows)
 		if !locks {
-			_, err := conns[caller].Exec(b.Context(), insertMessages, r.args()...)
+			_, err := conns[caller].Exec(b.Context(), bareInsert, bareArgs...)
 			return err
 		}
 		var p pgx.Batch
 		p.Queue("BEGIN")
-		p.Queue(lockConversations, r.conversations)
-		p.Queue(insertMessages, r.args()...)
+		p.Queue(lockConversations, conversations)
+		p.Queue(bareInsert, bareArgs...)
 		p.Queue("COMMIT")
 		return conns[caller].SendBatch(b.Context(), &p).Close()
 	}

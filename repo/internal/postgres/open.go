@@ -2,9 +2,10 @@
 // pool. Any number of processes may use one database at the same time.
 //
 // The row of a conversation is the sequencer of its log: whoever changes
-// anything in a conversation locks it first. Nothing is cached across
-// transactions, so nothing can be out of date. Batches of messages take two
-// round trips, and those that come together share one transaction.
+// anything in a conversation locks it first. What is remembered from one
+// transaction to the next, of conversations that one process writes in, is
+// proven by the next one's commit. Batches of messages take one round trip
+// with it and two without, and those that come together share a transaction.
 package postgres
 
 import (
@@ -49,6 +50,7 @@ type Store struct {
 	pool    *pgxpool.Pool
 	replica *pgxpool.Pool // nil: none
 	clock   clock
+	heads   *heads
 	m       *metrics
 	commits *sqlstore.CommitMetrics
 	batches *batcher
@@ -62,7 +64,8 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 	if err := Migrate(ctx, opt.URL, opt.ConnectTimeout); err != nil {
 		return nil, err
 	}
-	pool, err := newPool(ctx, opt, opt.URL)
+	heads := newHeads()
+	pool, err := newPool(ctx, opt, opt.URL, heads.connected)
 	if err != nil {
 		return nil, err
 	}
@@ -70,16 +73,16 @@ func Open(ctx context.Context, opt Options, log *slog.Logger, reg prometheus.Reg
 		pool.Close()
 		return nil, err
 	}
-	s := &Store{opt: opt, log: log, pool: pool, m: newMetrics(reg, pool)}
+	s := &Store{opt: opt, log: log, pool: pool, heads: heads, m: newMetrics(reg, pool)}
 	if opt.ReplicaURL != "" { // it may be away, now and later
-		if s.replica, err = newPool(ctx, opt, opt.ReplicaURL); err != nil {
+		if s.replica, err = newPool(ctx, opt, opt.ReplicaURL, func() {}); err != nil {
 			pool.Close()
 			return nil, &ReplicaError{err}
 		}
 	}
 	s.Store = sqlstore.New(s)
-	s.batches = startBatcher(s)
-	s.commits = sqlstore.NewCommitMetrics(reg, func() int { return len(s.batches.queue) })
+	s.batches = newBatcher(s)
+	s.commits = sqlstore.NewCommitMetrics(reg, func() int { return s.batches.queued() })
 	return s, nil
 }
 
@@ -138,8 +141,8 @@ var sessionSettings = map[string]string{
 	"idle_in_transaction_session_timeout": "60000", // a process that hangs must not keep its locks
 }
 
-// newPool opens a pool, which connects when it is used.
-func newPool(ctx context.Context, opt Options, url string) (*pgxpool.Pool, error) {
+// newPool opens a pool, which connects when it is used and tells of every connection before it is.
+func newPool(ctx context.Context, opt Options, url string, connected func()) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, oneLine("read the address", err)
@@ -149,6 +152,10 @@ func newPool(ctx context.Context, opt Options, url string) (*pgxpool.Pool, error
 	cfg.ConnConfig.ConnectTimeout = opt.ConnectTimeout
 	cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	cfg.MaxConns, cfg.MinConns = int32(opt.MaxConns), int32(opt.MinConns)
+	cfg.AfterConnect = func(context.Context, *pgx.Conn) error {
+		connected()
+		return nil
+	}
 	cfg.PingTimeout = opt.ConnectTimeout
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {

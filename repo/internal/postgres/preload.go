@@ -1,24 +1,36 @@
 package postgres
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
 
-// preload is what a batch of messages needs to know, read in the round trip of
-// the begin: the state of its conversations, once they are locked, the senders'
-// rows in them, and which keys were used before. Hardly any was, so the first
-// attempt does not look for them: the unique index ends it when one was.
+// preload is what a batch of messages needs to know: the state of its
+// conversations, once they are locked, the senders' rows in them, and which keys
+// were used before. At first it is what this process remembers, then it is read
+// in the round trip of the begin. Hardly any key was used, so they are looked
+// for only after the unique index has ended an attempt.
 type preload struct {
-	conversations []int64 // ascending, the order in which every batch locks
-	members       [2][]int64
-	senders       []int64
-	keys          []string
-	attempts      int
+	batch         []*batchRequest
+	messages      int
+	conversations []int64              // ascending, the order in which every batch locks
+	members       []sqlstore.MemberKey // ascending
+	tried         bool                 // to rely on what is remembered
+	keyUsed       bool
+}
+
+// known is the state of conversations and members, side by side with their ascending keys; nil: there is no such row.
+type known struct {
+	conversations []int64
+	states        []*sqlstore.Conversation // nobody changes them
+	members       []sqlstore.MemberKey
+	rows          []*sqlstore.Member // nor them
 }
 
 // Each statement sees what was committed before it began, so those that follow
@@ -35,57 +47,119 @@ const (
 		JOIN messages m ON m.user_id = k.user_id AND m.dedupe_key = k.dedupe_key AND m.dedupe_key IS NOT NULL`
 )
 
-func newPreload(batch []*repopb.CreateMessagesRequest) *preload {
-	p := &preload{}
-	conversations := map[int64]struct{}{}
-	members := map[sqlstore.MemberKey]struct{}{}
-	for _, r := range batch {
-		for _, m := range r.GetMessages() {
-			if _, ok := conversations[m.GetConversationId()]; !ok {
-				conversations[m.GetConversationId()] = struct{}{}
-				p.conversations = append(p.conversations, m.GetConversationId())
-			}
-			key := sqlstore.MemberKey{ConversationID: m.GetConversationId(), UserID: m.GetSenderId()}
-			if _, ok := members[key]; !ok {
-				members[key] = struct{}{}
-				p.members[0], p.members[1] = append(p.members[0], key.ConversationID), append(p.members[1], key.UserID)
-			}
-			p.senders, p.keys = append(p.senders, m.GetSenderId()), append(p.keys, m.GetClientMsgId())
+func newPreload(batch []*batchRequest) *preload {
+	p := &preload{batch: batch}
+	for _, q := range batch {
+		p.messages += len(q.r.GetMessages())
+	}
+	p.conversations, p.members = make([]int64, 0, p.messages), make([]sqlstore.MemberKey, 0, p.messages)
+	for _, q := range batch {
+		for _, m := range q.r.GetMessages() {
+			p.conversations = append(p.conversations, m.GetConversationId())
+			p.members = append(p.members, sqlstore.MemberKey{ConversationID: m.GetConversationId(), UserID: m.GetSenderId()})
 		}
 	}
 	slices.Sort(p.conversations)
+	slices.SortFunc(p.members, sqlstore.MemberKey.Compare)
+	p.conversations, p.members = slices.Compact(p.conversations), slices.Compact(p.members)
 	return p
 }
 
+func (p *preload) nothingKnown() known {
+	return known{
+		p.conversations, make([]*sqlstore.Conversation, len(p.conversations)), p.members, make([]*sqlstore.Member, len(p.members)),
+	}
+}
+
+func (k *known) conversation(id int64) *sqlstore.Conversation {
+	if i, ok := slices.BinarySearch(k.conversations, id); ok {
+		return k.states[i]
+	}
+	return nil
+}
+
+// groups are the ids of those that are, ascending.
+func (k *known) groups() (ids []int64) {
+	for i, c := range k.states {
+		if c.Kind == repopb.ConversationType_CONVERSATION_TYPE_GROUP {
+			ids = append(ids, k.conversations[i])
+		}
+	}
+	return ids
+}
+
+func (k *known) member(key sqlstore.MemberKey) *sqlstore.Member {
+	if i, ok := slices.BinarySearchFunc(k.members, key, sqlstore.MemberKey.Compare); ok {
+		return k.rows[i]
+	}
+	return nil
+}
+
+// recall fills b from what is remembered, once.
+func (p *preload) recall(h *heads, b *backend) bool {
+	if p.tried {
+		return false
+	}
+	p.tried = true
+	b.known = p.nothingKnown()
+	b.remembered = h.recall(&b.known)
+	return b.remembered
+}
+
+// learn takes from the error of an attempt what the next one has to look at.
+// What was remembered in vain is read then, and remembered as it is.
+func (p *preload) learn(err error, remembered bool) error {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || e.Code != uniqueViolation {
+		return err
+	}
+	p.keyUsed = p.keyUsed || e.ConstraintName == "messages_dedupe"
+	if remembered {
+		return errNotRemembered
+	}
+	return err
+}
+
 func (p *preload) queue(b *pgx.Batch) {
-	p.attempts++
 	b.Queue(lockConversations, p.conversations)
 	b.Queue(readSequencers, p.conversations)
-	b.Queue(readMembers, p.members[0], p.members[1])
-	if p.attempts > 1 {
-		b.Queue(readKeys, p.senders, p.keys)
+	conversations, users := make([]int64, len(p.members)), make([]int64, len(p.members))
+	for i, key := range p.members {
+		conversations[i], users[i] = key.ConversationID, key.UserID
 	}
+	b.Queue(readMembers, conversations, users)
+	if !p.keyUsed {
+		return
+	}
+	var senders []int64
+	var keys []string
+	for _, q := range p.batch {
+		for _, m := range q.r.GetMessages() {
+			senders, keys = append(senders, m.GetSenderId()), append(keys, m.GetClientMsgId())
+		}
+	}
+	b.Queue(readKeys, senders, keys)
 }
 
 func (p *preload) read(x *transaction, results pgx.BatchResults) error {
 	b := x.back
-	b.conversations = make(map[int64]sqlstore.Conversation, len(p.conversations))
-	b.members = make(map[sqlstore.MemberKey]sqlstore.Member, len(p.members[0]))
-	b.used = make(map[senderKey]struct{}, len(p.keys))
+	b.known, b.used = p.nothingKnown(), make(map[senderKey]struct{}, p.messages)
 	readers := []func(r sqlstore.Row) error{
 		func(sqlstore.Row) error { return nil },
 		func(r sqlstore.Row) error {
 			c := sqlstore.ScanSequencer(r)
-			b.conversations[c.ID] = c
+			i, _ := slices.BinarySearch(p.conversations, c.ID)
+			b.known.states[i] = &c
 			return nil
 		},
 		func(r sqlstore.Row) error {
 			m := sqlstore.ScanMember(r, 0)
-			b.members[m.Key()] = m
+			i, _ := slices.BinarySearchFunc(p.members, m.Key(), sqlstore.MemberKey.Compare)
+			b.known.rows[i] = &m
 			return nil
 		},
 	}
-	if p.attempts > 1 {
+	if p.keyUsed {
 		readers = append(readers, func(r sqlstore.Row) error {
 			b.used[senderKey{r.Int64(0), r.Text(1)}] = struct{}{}
 			return nil

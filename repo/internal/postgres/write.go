@@ -25,7 +25,8 @@ const (
 // cursor sees the number of every transaction with an earlier time.
 const (
 	numberQuery = "SELECT pg_current_xact_id()"
-	timeQuery   = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+	now         = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint" // in unix milliseconds
+	timeQuery   = "SELECT " + now
 )
 
 // Write implements sqlstore.Engine. Once it has a connection it runs to its end, whatever becomes of ctx.
@@ -40,10 +41,14 @@ func (s *Store) Write(ctx context.Context, fn func(t *sqlstore.Tx) error) error 
 	return err
 }
 
-// attempts runs a transaction until no other one gets in its way.
+// attempts runs a transaction until no other one gets in its way. One that
+// could not rely on what is remembered does not count: the next one reads.
 func (s *Store) attempts(ctx context.Context, run func(ctx context.Context) error) error {
 	for attempt := 1; ; attempt++ {
 		err := run(ctx)
+		if errors.Is(err, errNotRemembered) {
+			err = run(ctx)
+		}
 		if err == nil || attempt == maxAttempts || !runAgain(err) {
 			return catalogued(ctx, err)
 		}
@@ -59,12 +64,14 @@ func (s *Store) attempts(ctx context.Context, run func(ctx context.Context) erro
 // transaction is one that runs.
 type transaction struct {
 	*conn
-	tx      *sqlstore.Tx
-	back    *backend
-	release func()
+	tx         *sqlstore.Tx
+	back       *backend
+	release    func()
+	batch      *preload // nil: not a batch of messages
+	connection uint64   // the newest one when it began
 }
 
-// transaction runs fn in one. batch, if any, is sent with the begin.
+// transaction runs fn in one. batch, if any, is what it needs to know.
 func (s *Store) transaction(ctx context.Context, batch *preload, fn func(x *transaction) error) (err error) {
 	x, cancel, err := s.beginTx(ctx, batch)
 	if err != nil {
@@ -84,7 +91,11 @@ func (s *Store) transaction(ctx context.Context, batch *preload, fn func(x *tran
 		}
 		return err
 	}
-	if err := x.commit(); err != nil {
+	end := x.commit
+	if x.back.remembered {
+		end = x.send
+	}
+	if err := end(); err != nil {
 		return err
 	}
 	committed = true
@@ -98,21 +109,28 @@ func (s *Store) beginTx(ctx context.Context, batch *preload) (*transaction, cont
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
-	x := &transaction{conn: &conn{ctx: ctx, pg: pc.Conn()}, release: pc.Release, back: newBackend()}
-	x.back.x = x
-	now, err := x.start(batch)
+	x := &transaction{
+		conn: &conn{ctx: ctx, pg: pc.Conn()}, release: pc.Release, back: &backend{}, batch: batch, connection: s.heads.current(),
+	}
+	x.back.conn = x.conn
+	opt := sqlstore.TxOptions{LargeGroupThreshold: s.opt.LargeGroupThreshold, Locks: true}
+	if batch != nil && batch.recall(s.heads, x.back) {
+		x.tx = sqlstore.NewTx(remembered{}, x.back, s.clock.begin(0), opt)
+		return x, cancel, nil
+	}
+	begun, err := x.start(batch)
 	if err != nil {
 		x.rollback()
 		x.release()
 		cancel()
 		return nil, nil, err
 	}
-	x.tx = sqlstore.NewTx(x.conn, x.back, s.clock.begin(now), sqlstore.TxOptions{LargeGroupThreshold: s.opt.LargeGroupThreshold, Locks: true})
+	x.tx = sqlstore.NewTx(x.conn, x.back, s.clock.begin(begun), opt)
 	return x, cancel, nil
 }
 
 // start sends the begin with what is read first.
-func (x *transaction) start(batch *preload) (now int64, err error) {
+func (x *transaction) start(batch *preload) (begun int64, err error) {
 	var b pgx.Batch
 	b.Queue("BEGIN")
 	b.Queue(numberQuery)
@@ -127,7 +145,7 @@ func (x *transaction) start(batch *preload) (now int64, err error) {
 			return 0, x.fail(err)
 		}
 	}
-	if err := results.QueryRow().Scan(&now); err != nil {
+	if err := results.QueryRow().Scan(&begun); err != nil {
 		return 0, x.fail(err)
 	}
 	if batch != nil {
@@ -138,7 +156,7 @@ func (x *transaction) start(batch *preload) (now int64, err error) {
 	if err := results.Close(); err != nil {
 		return 0, x.fail(err)
 	}
-	return now, nil
+	return begun, nil
 }
 
 // commit sends what was held back, and the commit.
@@ -160,6 +178,34 @@ func (x *transaction) commit() error {
 	}
 	if tag.String() != "COMMIT" {
 		return x.fail(errors.New("commit: the transaction was rolled back"))
+	}
+	return nil
+}
+
+// send stores what relies on what is remembered. Statements that are sent
+// together, without a begin, are one transaction, which their end commits.
+//
+// Groups are locked, for their members' counts are written. In a one-to-one
+// nothing but log rows is, and of two with the same seq the index lets one in.
+func (x *transaction) send() error {
+	var b pgx.Batch
+	groups := x.back.known.groups()
+	if len(groups) > 0 {
+		b.Queue(lockConversations, groups)
+	}
+	x.back.queue(&b)
+	results := x.pg.SendBatch(x.ctx, &b)
+	defer results.Close()
+	if len(groups) > 0 {
+		if _, err := results.Exec(); err != nil {
+			return x.fail(err)
+		}
+	}
+	if err := x.back.read(results); err != nil {
+		return err
+	}
+	if err := results.Close(); err != nil {
+		return x.fail(fmt.Errorf("commit: %w", err))
 	}
 	return nil
 }

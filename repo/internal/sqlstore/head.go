@@ -67,6 +67,11 @@ func (c *Conversation) setPointers(m *Member) {
 // MemberKey is the primary key of a member's row.
 type MemberKey struct{ ConversationID, UserID int64 }
 
+// Compare orders keys as the primary key does.
+func (k MemberKey) Compare(other MemberKey) int {
+	return cmp.Or(cmp.Compare(k.ConversationID, other.ConversationID), cmp.Compare(k.UserID, other.UserID))
+}
+
 // Member is one user's row in a conversation.
 type Member struct {
 	ConversationID, UserID int64
