@@ -1,7 +1,8 @@
-// Package memory gives memory back to the system once the process has come to
-// rest. By itself Go keeps a heap at up to twice of what lives in it, for as
-// long as the process runs: right under load, but after ten thousand clients
-// have connected and gone quiet it holds as much garbage as connections.
+// Package memory decides when garbage is collected: seldom while little lives,
+// and once more when the process has come to rest. By itself Go keeps a heap at
+// up to twice of what lives in it, for as long as the process runs: right under
+// load, but after ten thousand clients have connected and gone quiet it holds
+// as much garbage as connections.
 package memory
 
 import (
@@ -19,13 +20,18 @@ const (
 
 // Rest watches the heap until Stop.
 type Rest struct {
-	stop chan struct{}
-	done sync.WaitGroup
+	floor *floor
+	stop  chan struct{}
+	done  sync.WaitGroup
 }
 
 // Watch starts to watch. A collection at rest costs about a millisecond of
 // processor time for each megabyte that lives, beside the program.
-func Watch() *Rest { return watch(interval, debug.FreeOSMemory) }
+func Watch() *Rest {
+	r := watch(interval, debug.FreeOSMemory)
+	r.floor = setFloor()
+	return r
+}
 
 func watch(every time.Duration, release func()) *Rest {
 	r := &Rest{stop: make(chan struct{})}
@@ -54,6 +60,9 @@ func watch(every time.Duration, release func()) *Rest {
 func (r *Rest) Stop() {
 	close(r.stop)
 	r.done.Wait()
+	if r.floor != nil {
+		r.floor.stop()
+	}
 }
 
 // heap is what the runtime says of its heap, in bytes.
