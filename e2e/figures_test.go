@@ -48,7 +48,10 @@ func BenchmarkDeployment(b *testing.B) {
 			} {
 				b.Run(load.name, func(b *testing.B) {
 					for b.Loop() {
-						d.measure(b, load.args)
+						r := d.measure(b, load.args)
+						if shape.name == "split" && load.name == "saturated" {
+							compareWithOne(b, r, load.args)
+						}
 					}
 				})
 			}
@@ -76,8 +79,29 @@ func (r *benchReport) value(b *testing.B, name string) float64 {
 	return 0
 }
 
-// measure runs a load against every gateway, and prints what it tells.
-func (d *deployment) measure(b *testing.B, args []string) {
+// compareWithOne puts the same load on one process on SQLite at once, for the machine is not always the same.
+func compareWithOne(b *testing.B, split *benchReport, args []string) {
+	b.Helper()
+	one := runBench(b, append([]string{"bench", "--json"}, args...))
+	cpu := one.value(b, "server CPU a message")
+	fmt.Printf("%32s %12.2f µs\n%32s %12.2f\n", "the same of one process", cpu, "times that", split.value(b, "CPU a message: GoChat")/cpu)
+}
+
+func runBench(b *testing.B, args []string) *benchReport {
+	b.Helper()
+	stdout, stderr, code := gochat(b, "", nil, args...)
+	if code != 0 {
+		b.Fatalf("%s\n%s", strings.Join(args, " "), stderr)
+	}
+	r := &benchReport{}
+	if err := json.Unmarshal([]byte(stdout), r); err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// measure runs a load against every gateway, and prints and returns what it tells.
+func (d *deployment) measure(b *testing.B, args []string) *benchReport {
 	b.Helper()
 	args = append([]string{"bench", "--json"}, args...)
 	for _, g := range d.gateways {
@@ -87,18 +111,11 @@ func (d *deployment) measure(b *testing.B, args []string) {
 	before, size := d.rows(b)
 	began := time.Now()
 	profiled := d.profile(b)
-	stdout, stderr, code := gochat(b, "", nil, args...)
-	if code != 0 {
-		b.Fatalf("%s\n%s", strings.Join(args, " "), stderr)
-	}
+	r := runBench(b, args)
 	profiled()
 	took := time.Since(began)
 	rows, grown := d.rows(b)
 	rows, grown = rows-before, grown-size
-	var r benchReport
-	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
-		b.Fatal(err)
-	}
 	var table strings.Builder
 	for _, f := range r.Figures {
 		fmt.Fprintf(&table, "%32s %12.2f %s\n", f.Name, f.Value, f.Unit)
@@ -118,6 +135,7 @@ func (d *deployment) measure(b *testing.B, args []string) {
 			b.Errorf("%s: %v", bad, n)
 		}
 	}
+	return r
 }
 
 // processFlags tell the bench whose CPU to tell.
