@@ -55,13 +55,14 @@ faults: services ## the faults of docs/reliability.md, all or those of FAULTS
 
 deps: services $(TOOLS)/golangci-lint $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## install what the tests start, build what check and generate need
 
-services: bin/kafka/.fetched ## PostgreSQL, Redis, Java and Kafka for the tests; they start their own
+services: bin/kafka/.fetched ## PostgreSQL, Redis, Java, Kafka and a C compiler for the tests; they start their own servers
 	@tools/services.sh --without-maven
 
 bin/kafka/.fetched: tools/kafka/pom.xml
 	@tools/services.sh
 	rm -rf bin/kafka
-	mvn -B -q -f tools/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/bin/kafka
+	mvn -B -q -f tools/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/bin/kafka || \
+	  { echo "make deps: Maven could not fetch Kafka (tools/kafka/pom.xml): what it says is above" >&2; exit 1; }
 	@touch $@
 
 $(TOOLS)/golangci-lint: PKG = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
