@@ -20,6 +20,7 @@ type RolesConfig struct {
 	Listen          string        `koanf:"listen"`
 	Advertise       string        `koanf:"advertise"`
 	Secret          string        `koanf:"secret"`
+	AlsoAccept      string        `koanf:"also_accept"`
 	TLS             rpc.TLSConfig `koanf:"tls"`
 	Reflection      bool          `koanf:"reflection"`
 	MaxMessageBytes int           `koanf:"max_message_bytes"`
@@ -84,7 +85,7 @@ func (c RolesConfig) crosses() bool {
 }
 
 func (c RolesConfig) trust() rpc.Config {
-	return rpc.Config{Secret: c.Secret, TLS: c.TLS, Reflection: c.Reflection, MaxMessageBytes: c.MaxMessageBytes}
+	return rpc.Config{Secret: c.Secret, AlsoAccept: c.AlsoAccept, TLS: c.TLS, Reflection: c.Reflection, MaxMessageBytes: c.MaxMessageBytes}
 }
 
 // advertised is the address under which other processes reach a listener of this one.

@@ -31,8 +31,10 @@ func (c *Credentials) tap(ctx context.Context, info *tap.Info) (context.Context,
 	if len(values) == 1 {
 		got, ok := strings.CutPrefix(values[0], scheme)
 		sum := sha256.Sum256([]byte(got))
-		if ok && subtle.ConstantTimeCompare(sum[:], c.secret[:]) == 1 {
-			return ctx, nil
+		for _, accepted := range c.accepts {
+			if ok && subtle.ConstantTimeCompare(sum[:], accepted[:]) == 1 {
+				return ctx, nil
+			}
 		}
 	}
 	return nil, status.Error(codes.Unauthenticated, "the secret is missing or wrong")

@@ -16,6 +16,7 @@ import (
 // authority on both sides (mTLS), or by both.
 type Config struct {
 	Secret     string // sent with every call; without TLS it can be read on the way, so the network must be trusted
+	AlsoAccept string // a second secret that callers may send, while it is being changed; empty: none
 	TLS        TLSConfig
 	Reflection bool // serve gRPC reflection, to those that may call
 	// MaxMessageBytes bounds one request or answer; 0: DefaultMaxMessageBytes.
@@ -46,9 +47,15 @@ func (c Config) Validate() error {
 	if c.Secret == "" && !c.TLS.set() {
 		return errors.New("secret: without it (or roles.tls) anybody could call: set it to the same in every process, for example to the output of `openssl rand -base64 32`")
 	}
-	if c.Secret != "" {
-		if err := checkSecret(c.Secret); err != nil {
-			return err
+	if c.Secret == "" && c.AlsoAccept != "" {
+		return errors.New("also_accept: is for changing roles.secret, which is not set")
+	}
+	for _, s := range []struct{ name, value string }{{"secret", c.Secret}, {"also_accept", c.AlsoAccept}} {
+		if s.value == "" {
+			continue
+		}
+		if err := checkSecret(s.value); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	if c.TLS.set() {
@@ -66,22 +73,22 @@ func checkSecret(secret string) error {
 	distinct := map[rune]struct{}{}
 	for _, r := range secret {
 		if r <= ' ' || r > '~' {
-			return errors.New("secret: may hold printable ASCII only")
+			return errors.New("may hold printable ASCII only")
 		}
 		distinct[r] = struct{}{}
 	}
 	if len(secret) < minSecret || len(distinct) < minDistinct {
-		return fmt.Errorf("secret: is too weak: it needs at least %d characters, %d of them different (`openssl rand -base64 32`)", minSecret, minDistinct)
+		return fmt.Errorf("is too weak: it needs at least %d characters, %d of them different (`openssl rand -base64 32`)", minSecret, minDistinct)
 	}
 	return nil
 }
 
 // Credentials prove this process to its peers and check what they send. They never appear in a log.
 type Credentials struct {
-	cfg    Config
-	secret [sha256.Size]byte
-	server credentials.TransportCredentials // nil: plaintext
-	client credentials.TransportCredentials
+	cfg     Config
+	accepts [][sha256.Size]byte              // of callers' secrets
+	server  credentials.TransportCredentials // nil: plaintext
+	client  credentials.TransportCredentials
 }
 
 // Credentials checks the settings and reads the certificates. Errors start with the setting's name, below roles.
@@ -92,7 +99,12 @@ func (c Config) Credentials() (*Credentials, error) {
 	if c.MaxMessageBytes == 0 {
 		c.MaxMessageBytes = DefaultMaxMessageBytes
 	}
-	out := &Credentials{cfg: c, secret: sha256.Sum256([]byte(c.Secret)), client: insecure.NewCredentials()}
+	out := &Credentials{cfg: c, client: insecure.NewCredentials()}
+	for _, secret := range []string{c.Secret, c.AlsoAccept} {
+		if secret != "" {
+			out.accepts = append(out.accepts, sha256.Sum256([]byte(secret)))
+		}
+	}
 	if !c.TLS.set() {
 		return out, nil
 	}

@@ -56,6 +56,39 @@ func TestWrongSecretIsTold(t *testing.T) {
 	}
 }
 
+// TestSecretChangesProcessByProcess goes through the rounds of docs/operations.md: in each, processes of before and
+// after it call each other.
+func TestSecretChangesProcessByProcess(t *testing.T) {
+	t.Parallel()
+	const next, stranger = secret + "-next", secret + "-other"
+	rounds := []rpc.Config{{Secret: secret}, {Secret: secret, AlsoAccept: next}, {Secret: next, AlsoAccept: secret}, {Secret: next}}
+	reaches := func(from, to rpc.Config) error {
+		e := &echo{}
+		at := start(t, "", credentials(t, to), e)
+		defer at.kill()
+		_, err := invoke(t.Context(), dial(t, rpc.NewDialer(credentials(t, from), quiet, nil), at.address), onceMethod, nil)
+		return err
+	}
+	for i, before := range rounds {
+		if err := reaches(before, before); err != nil {
+			t.Errorf("within round %d: %v", i, err)
+		}
+		if err := reaches(rpc.Config{Secret: stranger}, before); !errors.Is(err, rpc.ErrRefused) {
+			t.Errorf("another secret in round %d: %v", i, err)
+		}
+		if i+1 == len(rounds) {
+			break
+		}
+		after := rounds[i+1]
+		if err := errors.Join(reaches(before, after), reaches(after, before)); err != nil {
+			t.Errorf("between the rounds %d and %d: %v", i, i+1, err)
+		}
+	}
+	if err := reaches(rounds[0], rounds[3]); !errors.Is(err, rpc.ErrRefused) {
+		t.Errorf("the old secret at the end: %v", err)
+	}
+}
+
 func TestMTLS(t *testing.T) {
 	t.Parallel()
 	ca, strange := rpctest.NewCA(t), rpctest.NewCA(t)
@@ -124,6 +157,8 @@ func TestSettingsThatProtectNothing(t *testing.T) {
 		"no such file":    {rpc.Config{TLS: rpc.TLSConfig{Cert: "/nowhere", Key: good.Key, CA: good.CA}}, "tls.cert:"},
 		"a key as CA":     {rpc.Config{TLS: rpc.TLSConfig{Cert: good.Cert, Key: good.Key, CA: good.Key}}, "tls.ca:"},
 		"both, one short": {rpc.Config{Secret: "x", TLS: good}, "secret:"},
+		"weak second":     {rpc.Config{Secret: secret, AlsoAccept: "x"}, "also_accept:"},
+		"second alone":    {rpc.Config{AlsoAccept: secret, TLS: good}, "also_accept:"},
 	} {
 		_, err := c.cfg.Credentials()
 		if err == nil || !strings.HasPrefix(err.Error(), c.setting) {
