@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests start, what fetches and runs Kafka, and
-# the compiler of the race detector, where they are missing. Does nothing,
-# quickly, when all is there. Leaves no system server running or enabled that
-# was not there before.
+# what else the tests run, where they are missing. Does nothing, quickly, when
+# all is there. Leaves no system server running or enabled that was not there
+# before.
 set -euo pipefail
 
 fail() {
@@ -20,7 +20,8 @@ packages=() services=()
 has redis-server || { packages+=(redis-server); services+=(redis-server); }
 has_postgres || { packages+=(postgresql); services+=(postgresql); }
 [ "$(java_version)" -ge 17 ] || packages+=(default-jre-headless) # for Kafka 4
-has gcc || has clang || packages+=(gcc libc6-dev)
+has curl || packages+=(curl) # the README's tour
+has gcc || has clang || packages+=(gcc libc6-dev) # the race detector
 if [ "${1:-}" != --without-maven ]; then has mvn || packages+=(maven); fi
 if [ ${#packages[@]} -eq 0 ]; then exit 0; fi
 

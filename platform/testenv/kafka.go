@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
 )
 
 var sharedKafka shared[string]
@@ -25,7 +26,7 @@ func Kafka(t testing.TB) string {
 		return addresses
 	}
 	return sharedKafka.get(t, func() (string, error) {
-		k, err := newKafka(nil)
+		k, err := newBroker(nil)
 		if err != nil {
 			return "", err
 		}
@@ -50,11 +51,32 @@ func KafkaServer(t testing.TB) KafkaHandle {
 // NewKafka prepares a private broker without starting it.
 func NewKafka(t testing.TB) KafkaHandle {
 	t.Helper()
-	k, err := newKafka(nil)
+	k, err := newBroker(nil)
 	if err != nil {
 		t.Fatalf("testenv: %v", err)
 	}
 	return KafkaHandle{Handle: adopt(t, &k.server), k: k}
+}
+
+// KafkaCluster starts a private cluster of n brokers, which elect their
+// controller among themselves. A topic has three replicas or n, if that is
+// less, and takes a record when all but one of them have it.
+func KafkaCluster(t testing.TB, n int) []KafkaHandle {
+	t.Helper()
+	brokers, err := newKafka(n, nil)
+	if err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	handles := make([]KafkaHandle, n)
+	var starting errgroup.Group // one alone does not serve
+	for i, k := range brokers {
+		handles[i] = KafkaHandle{Handle: adopt(t, &k.server), k: k}
+		starting.Go(k.start)
+	}
+	if err := starting.Wait(); err != nil {
+		t.Fatalf("testenv: %v", err)
+	}
+	return handles
 }
 
 // KafkaAccess is what a broker's secure listener asks of its clients.
@@ -71,7 +93,7 @@ func SecureKafkaServer(t testing.TB, access KafkaAccess) (h KafkaHandle, address
 	if err != nil {
 		t.Fatalf("testenv: %v", err)
 	}
-	k, err := newKafka(&secureListener{KafkaAccess: access, address: local(port)})
+	k, err := newBroker(&secureListener{KafkaAccess: access, address: local(port)})
 	if err != nil {
 		t.Fatalf("testenv: %v", err)
 	}
@@ -97,11 +119,11 @@ type kafkaServer struct {
 	proxyPort   int
 }
 
-// kafkaSettings are one broker that is its own controller. What is written
+// kafkaSettings are a broker that may be the controller, too. What is written
 // reaches the system before it is acknowledged and so survives kill -9.
 const kafkaSettings = `process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@%[4]s
+node.id=%[7]d
+controller.quorum.voters=%[8]s
 listeners=PLAIN://%[1]s,PROXIED://%[2]s,CONTROLLER://%[4]s%[6]s
 advertised.listeners=PLAIN://%[1]s,PROXIED://%[3]s%[6]s
 listener.security.protocol.map=PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL
@@ -109,10 +131,12 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAIN
 log.dirs=%[5]s
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+default.replication.factor=%[9]d
+min.insync.replicas=%[10]d
+offsets.topic.replication.factor=%[9]d
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=%[9]d
+transaction.state.log.min.isr=%[10]d
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 num.network.threads=2
@@ -160,7 +184,40 @@ func (l *secureListener) credentials() (args []string) {
 	return args
 }
 
-func newKafka(secure *secureListener) (*kafkaServer, error) {
+// newBroker is a cluster of one.
+func newBroker(secure *secureListener) (*kafkaServer, error) {
+	brokers, err := newKafka(1, secure)
+	if err != nil {
+		return nil, err
+	}
+	return brokers[0], nil
+}
+
+func newKafka(n int, secure *secureListener) ([]*kafkaServer, error) {
+	var voters []string
+	ports := make([][4]int, n)
+	for i := range ports {
+		for j := range ports[i] {
+			port, err := freePort()
+			if err != nil {
+				return nil, err
+			}
+			ports[i][j] = port
+		}
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, local(ports[i][3])))
+	}
+	brokers := make([]*kafkaServer, n)
+	for i := range brokers {
+		k, err := prepareBroker(i+1, ports[i], voters, secure)
+		if err != nil {
+			return nil, err
+		}
+		brokers[i] = k
+	}
+	return brokers, nil
+}
+
+func prepareBroker(id int, ports [4]int, voters []string, secure *secureListener) (*kafkaServer, error) {
 	java, err := program("java")
 	if err != nil {
 		return nil, err
@@ -173,15 +230,11 @@ func newKafka(secure *secureListener) (*kafkaServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ports [4]int
-	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
-			return nil, err
-		}
-	}
+	replicas := min(len(voters), 3)
 	k := &kafkaServer{address: local(ports[0]), behindProxy: local(ports[1]), proxyPort: ports[2]}
 	file := filepath.Join(dir, "server.properties")
-	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"), secure.listed()) + secure.settings()
+	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"), secure.listed(),
+		id, strings.Join(voters, ","), replicas, max(1, replicas-1)) + secure.settings()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
