@@ -28,10 +28,8 @@ func (c *trips) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBat
 func (*trips) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 func (*trips) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
-// A call takes as many round trips for many rows as for two.
-func TestRoundTripsDoNotGrowWithRows(t *testing.T) {
-	t.Parallel()
-	const many = 40
+func openCounted(t *testing.T) (*Store, *trips) {
+	t.Helper()
 	s, counted := openTest(t), &trips{}
 	cfg := s.pool.Config()
 	cfg.ConnConfig.Tracer = counted
@@ -41,6 +39,36 @@ func TestRoundTripsDoNotGrowWithRows(t *testing.T) {
 	}
 	s.pool.Close()
 	s.pool = pool
+	return s, counted
+}
+
+// A batch of messages takes one round trip once this process is the last that wrote in its conversations, and two before.
+func TestRoundTripsOfABatch(t *testing.T) {
+	t.Parallel()
+	s, counted := openCounted(t)
+	const size = 50
+	pair, group := addPair(t, s, 1), addGroup(t, s, 2)
+	for n, want := range []int64{2, 2, 1, 1} {
+		r := &repopb.CreateMessagesRequest{PushOutbox: true}
+		for i := range size {
+			r.Messages = append(r.Messages, text(pair, 2, fmt.Sprint("p-", n, "-", i), "hi"), text(group, 4, fmt.Sprint("g-", n, "-", i), "hi"))
+		}
+		before := counted.n.Load()
+		resp, err := s.CreateMessages(t.Context(), r)
+		if err != nil || resp.GetOutboxId() == 0 {
+			t.Fatal(resp.GetOutboxId(), err)
+		}
+		if got := counted.n.Load() - before; got != want {
+			t.Errorf("batch %d takes %d round trips, want %d", n, got, want)
+		}
+	}
+}
+
+// A call takes as many round trips for many rows as for two.
+func TestRoundTripsDoNotGrowWithRows(t *testing.T) {
+	t.Parallel()
+	const many = 40
+	s, counted := openCounted(t)
 
 	const owner = int64(2) // of the first pair
 	var users, pairs, sessions []int64
@@ -62,9 +90,11 @@ func TestRoundTripsDoNotGrowWithRows(t *testing.T) {
 	}
 	groups := map[int]int64{}
 	for _, n := range []int{2, many} {
-		if groups[n], err = newGroup(nil); err != nil {
+		id, err := newGroup(nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		groups[n] = id
 	}
 	for name, call := range map[string]func(from, n int) error{
 		"create a group": func(from, n int) error {
