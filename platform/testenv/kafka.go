@@ -144,6 +144,11 @@ num.io.threads=2
 log.cleaner.enable=false
 `
 
+// clusterSettings have a broker that died replaced soon.
+const clusterSettings = `broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+`
+
 // secureListener is one more listener of a broker; nil: it has none.
 type secureListener struct {
 	KafkaAccess
@@ -235,6 +240,9 @@ func prepareBroker(id int, ports [4]int, voters []string, secure *secureListener
 	file := filepath.Join(dir, "server.properties")
 	text := fmt.Sprintf(kafkaSettings, k.address, k.behindProxy, local(k.proxyPort), local(ports[3]), filepath.Join(dir, "data"), secure.listed(),
 		id, strings.Join(voters, ","), replicas, max(1, replicas-1)) + secure.settings()
+	if len(voters) > 1 {
+		text += clusterSettings
+	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

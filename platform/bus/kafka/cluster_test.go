@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -42,25 +41,7 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ended := make(chan struct{})
-	var publishers sync.WaitGroup
-	acknowledged := make([]int64, keys)
-	for key := range int64(keys) {
-		publishers.Go(func() {
-			for v := int64(0); ; v++ {
-				select {
-				case <-ended:
-					return
-				default:
-				}
-				if err := publisher.Publish(t.Context(), "t", record(key, v)); err != nil {
-					t.Errorf("Publish: %v", err)
-					return
-				}
-				acknowledged[key] = v + 1
-			}
-		})
-	}
+	acknowledged := publishOn(t, publisher, 0, keys)
 	flows := func(what string) {
 		t.Helper()
 		for key := range int64(keys) {
@@ -79,10 +60,8 @@ func TestCluster(t *testing.T) {
 		b.Start()
 		inSync(t, addresses)
 	}
-	close(ended)
-	publishers.Wait()
-	for key, n := range acknowledged {
-		eventually(t, "what was acknowledged is handled", func() bool { return seen.of(int64(key)) >= n })
+	for key, n := range acknowledged() {
+		eventually(t, "what was acknowledged is handled", func() bool { return seen.of(key) >= n })
 	}
 	for _, b := range []bus.Bus{publisher, consumer} {
 		if err := b.Stop(t.Context()); err != nil {

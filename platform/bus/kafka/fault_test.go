@@ -62,6 +62,39 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
+// publishOn publishes records of n keys, each key's one after the other, until the function that it returns is called,
+// which tells how many of each were acknowledged.
+func publishOn(t *testing.T, b bus.Bus, firstKey, n int64) (acknowledged func() map[int64]int64) {
+	t.Helper()
+	ended := make(chan struct{})
+	var publishers sync.WaitGroup
+	var mu sync.Mutex
+	counts := map[int64]int64{}
+	for key := firstKey; key < firstKey+n; key++ {
+		publishers.Go(func() {
+			for v := int64(0); ; v++ {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if err := b.Publish(t.Context(), "t", record(key, v)); err != nil {
+					t.Errorf("Publish: %v", err)
+					return
+				}
+				mu.Lock()
+				counts[key] = v + 1
+				mu.Unlock()
+			}
+		})
+	}
+	return func() map[int64]int64 {
+		close(ended)
+		publishers.Wait()
+		return counts
+	}
+}
+
 // TestBroker goes with one broker through its absence at the start and kill -9
 // under load: what was acknowledged is handled, each key in order.
 func TestBroker(t *testing.T) {
@@ -87,28 +120,7 @@ func TestBroker(t *testing.T) {
 	}
 
 	broker.Start()
-	ended := make(chan struct{})
-	var publishers sync.WaitGroup
-	var mu sync.Mutex
-	acknowledged := map[int64]int64{}
-	for key := int64(10); key < 10+keys; key++ {
-		publishers.Go(func() {
-			for v := int64(0); ; v++ {
-				select {
-				case <-ended:
-					return
-				default:
-				}
-				if err := b.Publish(t.Context(), "t", record(key, v)); err != nil {
-					t.Errorf("Publish: %v", err)
-					return
-				}
-				mu.Lock()
-				acknowledged[key] = v + 1
-				mu.Unlock()
-			}
-		})
-	}
+	acknowledged := publishOn(t, b, 10, keys)
 	flows := func() {
 		t.Helper()
 		before := seen.of(10)
@@ -118,9 +130,7 @@ func TestBroker(t *testing.T) {
 	broker.Kill()
 	broker.Start()
 	flows()
-	close(ended)
-	publishers.Wait()
-	for key, n := range acknowledged {
+	for key, n := range acknowledged() {
 		eventually(t, "what was acknowledged is handled", func() bool { return seen.of(key) >= n })
 	}
 	if err := b.Stop(t.Context()); err != nil {
