@@ -3,8 +3,10 @@ package postgres
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -328,5 +330,62 @@ func TestHeadsAreBounded(t *testing.T) {
 	keep(5, 1) // began before
 	if recall(many-1) || h.find(5) != nil {
 		t.Error("something is remembered over a new connection")
+	}
+}
+
+// TestEditsGetTheirTurn edits in a one-to-one in which messages are stored without a pause, over a network: each edit
+// reads, and by the time that it writes the next message is there, unless it gets a turn.
+func TestEditsGetTheirTurn(t *testing.T) {
+	t.Parallel()
+	opt := testOptions(testenv.Postgres(t))
+	at, err := url.Parse(opt.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := testenv.Proxy(t, at.Host)
+	at.Host = proxy.Address()
+	opt.URL = at.String()
+	s := openAt(t, opt)
+	id := addPair(t, s, 1)
+	settle(t, s, id, 2)
+	proxy.Delay(3 * time.Millisecond)
+	ended := make(chan struct{})
+	var senders sync.WaitGroup
+	for caller := range 2 {
+		senders.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if _, err := s.CreateMessages(t.Context(), &repopb.CreateMessagesRequest{Messages: []*repopb.NewMessage{
+					text(id, 2, fmt.Sprint(caller, "-", n), "hi"),
+				}}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	before, _, _ := appends(s)
+	for n := range 10 {
+		if _, err := s.EditMessage(t.Context(), &repopb.EditMessageRequest{ConversationId: id, Seq: 1, ActorId: 2, Content: fmt.Sprint("edit ", n)}); err != nil {
+			t.Errorf("edit %d: %v", n, err)
+		}
+	}
+	close(ended)
+	senders.Wait()
+	if after, _, _ := appends(s); after == before {
+		t.Error("no message was stored in one round trip meanwhile")
+	}
+	edits := 0
+	for _, ev := range checkLog(t, s, id) {
+		if ev.GetKind() == repopb.EventKind_EVENT_KIND_EDIT {
+			edits++
+		}
+	}
+	if edits != 10 {
+		t.Errorf("%d edits are in the log", edits)
 	}
 }

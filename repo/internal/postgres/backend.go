@@ -90,7 +90,7 @@ func (b *backend) flushMessages() error {
 	if len(b.messages) == 0 {
 		return nil
 	}
-	if _, err := b.conn.Exec(insertMessages, append(messageRows(b.messages), b.clock())...); err != nil {
+	if _, err := b.conn.Exec(insertMessages, b.insertArgs()...); err != nil {
 		return err
 	}
 	b.messages = nil
@@ -100,7 +100,7 @@ func (b *backend) flushMessages() error {
 // queue adds the statements that store everything, read their results.
 func (b *backend) queue(batch *pgx.Batch) {
 	if len(b.messages) > 0 {
-		batch.Queue(insertMessages, append(messageRows(b.messages), b.clock())...)
+		batch.Queue(insertMessages, b.insertArgs()...)
 	}
 	if len(b.sent) > 0 {
 		var conversations, users, counts []int64
@@ -112,6 +112,15 @@ func (b *backend) queue(batch *pgx.Batch) {
 	if len(b.outbox.ids) > 0 {
 		batch.Queue(insertOutbox, b.outbox.createdAt, b.outbox.ranges, b.clock())
 	}
+}
+
+// insertArgs are those of insertMessages. What was read is locked already.
+func (b *backend) insertArgs() []any {
+	var lock []int64
+	if b.remembered {
+		lock = b.known.conversations
+	}
+	return append(messageRows(b.messages), b.clock(), lock)
 }
 
 // clock is 1 when the statements that write take the time themselves: none was read at the begin.
@@ -159,8 +168,10 @@ const (
 		ORDER BY v.place RETURNING id`
 
 	// insertMessages stores messages with their times, or, if $12 is not 0, with the present one where that is later,
-	// which it returns.
-	insertMessages = `WITH clock AS MATERIALIZED (
+	// which it returns. It locks the conversations $13 first.
+	insertMessages = `WITH locked AS MATERIALIZED (
+			SELECT id FROM conversations WHERE id = ANY($13::bigint[]) ORDER BY id FOR UPDATE
+		), clock AS MATERIALIZED (
 			SELECT CASE WHEN $12::bigint <> 0 AND pg_current_xact_id() IS NOT NULL THEN ` + now + ` ELSE 0 END AS now
 		), stored AS (` + insertRows + `) SELECT now FROM clock`
 	insertRows = `INSERT INTO messages
@@ -168,7 +179,8 @@ const (
 		SELECT v.conversation_id, v.seq, 1, v.user_id, greatest(v.created_at, (SELECT now FROM clock)),
 			v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])
-		AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)`
+		AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
+		WHERE (SELECT count(*) FROM locked) >= 0`
 )
 
 // outboxRows are entries and where their ids go.
@@ -181,20 +193,24 @@ type outboxRows struct {
 // messageRows returns messages by column, as insertMessages takes them: by conversation, the order in which every
 // transaction takes what another may be waiting for.
 func messageRows(rows []sqlstore.MessageRow) []any {
-	slices.SortStableFunc(rows, func(a, b sqlstore.MessageRow) int {
-		return cmp.Compare(a.Message.GetConversationId(), b.Message.GetConversationId())
+	sorted := make([]*sqlstore.MessageRow, len(rows))
+	for i := range rows {
+		sorted[i] = &rows[i]
+	}
+	slices.SortFunc(sorted, func(a, b *sqlstore.MessageRow) int {
+		return cmp.Or(cmp.Compare(a.Message.GetConversationId(), b.Message.GetConversationId()), cmp.Compare(a.Seq, b.Seq))
 	})
 	numbers := func(of func(r *sqlstore.MessageRow) int64) []int64 {
 		column := make([]int64, len(rows))
-		for i := range rows {
-			column[i] = of(&rows[i])
+		for i, r := range sorted {
+			column[i] = of(r)
 		}
 		return column
 	}
 	texts := func(of func(r *sqlstore.MessageRow) string) []string {
 		column := make([]string, len(rows))
-		for i := range rows {
-			column[i] = of(&rows[i])
+		for i, r := range sorted {
+			column[i] = of(r)
 		}
 		return column
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gochat-im/gochat/platform/memory"
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
 	"github.com/gochat-im/gochat/repo/repopb"
 )
@@ -22,7 +23,8 @@ import (
 // 70 % of the loop's or more. A second loop also locks the rows of the conversations, in which writers of one
 // conversation wait for each other as they must to number its messages.
 func BenchmarkCreateMessages(b *testing.B) {
-	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {500, 1}, {500, 2}} {
+	defer memory.Watch().Stop() // as a server does
+	for _, bench := range []struct{ size, callers int }{{1, 1}, {1, 64}, {100, 1}, {100, 2}, {100, 8}, {200, 1}, {500, 1}, {500, 2}} {
 		b.Run(fmt.Sprintf("%dx%d", bench.size, bench.callers), func(b *testing.B) {
 			s := openTest(b)
 			ways := []struct {

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/gochat-im/gochat/repo/internal/sqlstore"
-	"github.com/gochat-im/gochat/repo/repopb"
 )
 
 // preload is what a batch of messages needs to know: the state of its
@@ -76,16 +75,6 @@ func (k *known) conversation(id int64) *sqlstore.Conversation {
 		return k.states[i]
 	}
 	return nil
-}
-
-// groups are the ids of those that are, ascending.
-func (k *known) groups() (ids []int64) {
-	for i, c := range k.states {
-		if c.Kind == repopb.ConversationType_CONVERSATION_TYPE_GROUP {
-			ids = append(ids, k.conversations[i])
-		}
-	}
-	return ids
 }
 
 func (k *known) member(key sqlstore.MemberKey) *sqlstore.Member {

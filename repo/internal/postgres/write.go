@@ -184,23 +184,11 @@ func (x *transaction) commit() error {
 
 // send stores what relies on what is remembered. Statements that are sent
 // together, without a begin, are one transaction, which their end commits.
-//
-// Groups are locked, for their members' counts are written. In a one-to-one
-// nothing but log rows is, and of two with the same seq the index lets one in.
 func (x *transaction) send() error {
 	var b pgx.Batch
-	groups := x.back.known.groups()
-	if len(groups) > 0 {
-		b.Queue(lockConversations, groups)
-	}
 	x.back.queue(&b)
 	results := x.pg.SendBatch(x.ctx, &b)
 	defer results.Close()
-	if len(groups) > 0 {
-		if _, err := results.Exec(); err != nil {
-			return x.fail(err)
-		}
-	}
 	if err := x.back.read(results); err != nil {
 		return err
 	}
