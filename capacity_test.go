@@ -9,14 +9,14 @@ import (
 
 // The costs that docs/benchmarks.md measured, which docs/capacity.md counts with.
 const (
-	costSend      = 59.6   // µs of GoChat's CPU a message in a split deployment, saturated
-	costGateway   = 28.1   // of it: both gateways
-	costLogic     = 11.7   // of it
-	costTask      = 10.8   // of it
-	costRepo      = 9.1    // of it
-	costPostgres  = 9.1    // µs a message
-	costKafka     = 32.0   // µs a message, one replica
-	costRedis     = 1.1    // µs a message
+	costSend      = 46.3   // µs of GoChat's CPU a message in a split deployment, saturated
+	costGateway   = 22.2   // of it: both gateways
+	costLogic     = 8.9    // of it
+	costTask      = 8.5    // of it
+	costRepo      = 6.8    // of it
+	costPostgres  = 8.1    // µs a message
+	costKafka     = 25.0   // µs a message, one replica
+	costRedis     = 0.7    // µs a message
 	costDelivery  = 13.3   // µs a delivery that is a system call of its own
 	costConnect   = 159.0  // µs a connect
 	costIdle      = 4.6e-6 // cores a connection that pings every 20 s
@@ -73,7 +73,7 @@ func TestCapacity(t *testing.T) {
 		}
 	}
 	figures := readFile(t, "docs/benchmarks.md")
-	for _, measured := range []string{"59.6 µs", "28.1, logic 11.7, task 10.8 and repo 9.1", "9.1 µs", "32.0 µs", "1.1 µs", "13.3 µs", "159 µs", "4.6 %", "11.3 KiB"} {
+	for _, measured := range []string{"46.3 µs", "22.2, logic 8.9, task 8.5 and repo 6.8", "8.1 µs", "25.0 µs", "0.7 µs", "13.3 µs", "159 µs", "4.6 %", "11.3 KiB"} {
 		if !strings.Contains(figures, measured) {
 			t.Errorf("docs/benchmarks.md measured no %q any more: count docs/capacity.md anew", measured)
 		}
