@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"sync"
 )
 
@@ -24,7 +23,7 @@ type floor struct {
 
 // setFloor begins; GOGC, which is the operator's, has precedence.
 func setFloor() *floor {
-	f := &floor{before: 100, now: 100}
+	f := &floor{now: 100}
 	if os.Getenv("GOGC") != "" {
 		f.stopped = true
 		return f
@@ -44,7 +43,7 @@ func (f *floor) adapt() {
 	if f.stopped {
 		return
 	}
-	if percent := growth(collected()); percent != f.now {
+	if percent := growth(read().live); percent != f.now {
 		f.now = percent
 		debug.SetGCPercent(percent)
 	}
@@ -66,11 +65,4 @@ func growth(live uint64) int {
 		return 100
 	}
 	return int(100 * (least - live) / max(live, 1<<20))
-}
-
-// collected is what the last collection left, in bytes.
-func collected() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
 }

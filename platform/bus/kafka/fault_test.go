@@ -30,6 +30,19 @@ type firsts struct {
 	next map[int64]int64
 }
 
+// follow subscribes to the topic t.
+func follow(t *testing.T, b bus.Bus) *firsts {
+	t.Helper()
+	seen := &firsts{next: map[int64]int64{}}
+	if err := b.Subscribe(topic("t"), func(_ context.Context, batch []bus.Record) error {
+		seen.add(t, batch)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
 func (f *firsts) add(t *testing.T, batch []bus.Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,13 +116,7 @@ func TestBroker(t *testing.T) {
 	broker := testenv.NewKafka(t)
 	cfg := settings(t, broker.Address(), "")
 	b := newBus(t, cfg)
-	seen := &firsts{next: map[int64]int64{}}
-	if err := b.Subscribe(topic("t"), func(_ context.Context, batch []bus.Record) error {
-		seen.add(t, batch)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	seen := follow(t, b)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatalf("Start without a broker: %v", err)
 	}
@@ -146,13 +153,7 @@ func TestProxy(t *testing.T) {
 	cfg := settings(t, proxy.Address(), "")
 	cfg.RequestTimeout = time.Second
 	b := newBus(t, cfg)
-	seen := &firsts{next: map[int64]int64{}}
-	if err := b.Subscribe(topic("t"), func(_ context.Context, batch []bus.Record) error {
-		seen.add(t, batch)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	seen := follow(t, b)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

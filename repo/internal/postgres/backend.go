@@ -50,18 +50,16 @@ func (*backend) KeepMember(sqlstore.Member) {}
 // InsertMessage implements sqlstore.Backend. A key that another transaction
 // uses meanwhile fails the commit; the transaction finds it when it runs again.
 func (b *backend) InsertMessage(m sqlstore.MessageRow) (bool, error) {
-	if b.remembered { // the index has the word
-		b.messages = append(b.messages, m)
-		return true, nil
+	if !b.remembered { // else the index alone has the word
+		key := senderKey{m.Message.GetSenderId(), m.Message.GetClientMsgId()}
+		if _, ok := b.used[key]; ok {
+			return false, b.flushMessages()
+		}
+		if b.used == nil {
+			b.used = map[senderKey]struct{}{}
+		}
+		b.used[key] = struct{}{}
 	}
-	key := senderKey{m.Message.GetSenderId(), m.Message.GetClientMsgId()}
-	if _, ok := b.used[key]; ok {
-		return false, b.flushMessages()
-	}
-	if b.used == nil {
-		b.used = map[senderKey]struct{}{}
-	}
-	b.used[key] = struct{}{}
 	b.messages = append(b.messages, m)
 	return true, nil
 }
@@ -120,7 +118,7 @@ func (b *backend) insertArgs() []any {
 	if b.remembered {
 		lock = b.known.conversations
 	}
-	return append(messageRows(b.messages), b.clock(), lock)
+	return append([]any{lock, b.clock()}, messageRows(b.messages)...)
 }
 
 // clock is 1 when the statements that write take the time themselves: none was read at the begin.
@@ -167,20 +165,19 @@ const (
 		FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS v (created_at, ranges, place)
 		ORDER BY v.place RETURNING id`
 
-	// insertMessages stores messages with their times, or, if $12 is not 0, with the present one where that is later,
-	// which it returns. It locks the conversations $13 first.
-	insertMessages = `WITH locked AS MATERIALIZED (
-			SELECT id FROM conversations WHERE id = ANY($13::bigint[]) ORDER BY id FOR UPDATE
-		), clock AS MATERIALIZED (
-			SELECT CASE WHEN $12::bigint <> 0 AND pg_current_xact_id() IS NOT NULL THEN ` + now + ` ELSE 0 END AS now
-		), stored AS (` + insertRows + `) SELECT now FROM clock`
-	insertRows = `INSERT INTO messages
-		(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
-		SELECT v.conversation_id, v.seq, 1, v.user_id, greatest(v.created_at, (SELECT now FROM clock)),
-			v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
-		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[])
-		AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
-		WHERE (SELECT count(*) FROM locked) >= 0`
+	// insertMessages locks the conversations $1 and stores messages with their times, or, if $2 is not 0, with the present
+	// one where that is later, which it returns.
+	insertMessages = `WITH locked AS MATERIALIZED (` + lockedRows + `), clock AS MATERIALIZED (
+			SELECT CASE WHEN $2::bigint <> 0 AND pg_current_xact_id() IS NOT NULL THEN ` + now + ` ELSE 0 END AS now
+		), stored AS (
+			INSERT INTO messages
+			(conversation_id, seq, kind, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
+			SELECT v.conversation_id, v.seq, 1, v.user_id, greatest(v.created_at, (SELECT now FROM clock)),
+				v.count_no, v.sent_no, v.message_type, v.content, v.dedupe_key, v.echo_key, v.body_hash
+			FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[])
+			AS v (conversation_id, seq, user_id, created_at, count_no, sent_no, message_type, content, dedupe_key, echo_key, body_hash)
+			WHERE (SELECT count(*) FROM locked) >= 0 -- which makes it lock them before
+		) SELECT now FROM clock`
 )
 
 // outboxRows are entries and where their ids go.
@@ -190,8 +187,8 @@ type outboxRows struct {
 	ids       []*int64
 }
 
-// messageRows returns messages by column, as insertMessages takes them: by conversation, the order in which every
-// transaction takes what another may be waiting for.
+// messageRows returns messages by column, as insertMessages takes them, in the order of the primary key, in which they are
+// inserted soonest.
 func messageRows(rows []sqlstore.MessageRow) []any {
 	sorted := make([]*sqlstore.MessageRow, len(rows))
 	for i := range rows {

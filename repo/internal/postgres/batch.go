@@ -99,7 +99,9 @@ func (b *batcher) enqueue(ctx context.Context, q *batchRequest) error {
 		return errClosed
 	}
 	b.waiting = append(b.waiting, q)
-	b.begin()
+	if !touches(q, b.busy) { // and what waited before may not begin either
+		b.begin()
+	}
 	return nil
 }
 

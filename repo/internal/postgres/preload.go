@@ -35,7 +35,8 @@ type known struct {
 // Each statement sees what was committed before it began, so those that follow
 // the lock see the conversation as its last holder left it.
 const (
-	lockConversations = "SELECT count(*) FROM (SELECT id FROM conversations WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE) AS locked"
+	lockedRows        = "SELECT id FROM conversations WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
+	lockConversations = "SELECT count(*) FROM (" + lockedRows + ") AS locked"
 	readSequencers    = `SELECT c.id, c.type, c.low_id, c.high_id, c.is_large, c.dissolved_at, c.members_seq, l.seq, l.created_at, l.count_no, l.sent_no, l.user_id
 		FROM conversations c LEFT JOIN LATERAL (SELECT m.seq, m.created_at, m.count_no, m.sent_no, m.user_id FROM messages m
 			WHERE m.conversation_id = c.id ORDER BY m.seq DESC LIMIT 1) AS l ON true

@@ -67,8 +67,7 @@ type transaction struct {
 	tx         *sqlstore.Tx
 	back       *backend
 	release    func()
-	batch      *preload // nil: not a batch of messages
-	connection uint64   // the newest one when it began
+	connection uint64 // the newest one when it began
 }
 
 // transaction runs fn in one. batch, if any, is what it needs to know.
@@ -110,7 +109,7 @@ func (s *Store) beginTx(ctx context.Context, batch *preload) (*transaction, cont
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
 	x := &transaction{
-		conn: &conn{ctx: ctx, pg: pc.Conn()}, release: pc.Release, back: &backend{}, batch: batch, connection: s.heads.current(),
+		conn: &conn{ctx: ctx, pg: pc.Conn()}, release: pc.Release, back: &backend{}, connection: s.heads.current(),
 	}
 	x.back.conn = x.conn
 	opt := sqlstore.TxOptions{LargeGroupThreshold: s.opt.LargeGroupThreshold, Locks: true}
